@@ -1,0 +1,167 @@
+"""The command line `aullava`: what each verb does, and one line for whatever the user got wrong.
+
+Imports nothing heavy. What a verb needs is imported when it runs, after its words have been checked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from aullava.arguments import UsageError, build_parser
+from aullava.config.words import hint
+
+EXIT_USER, EXIT_INTERRUPTED = 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line.
+
+    Args:
+        argv: the words behind `aullava`; None takes those of the process.
+
+    Returns:
+        The exit code: 0, 2 after a mistake of the user (one line on stderr), 130 after Ctrl-C.
+    """
+    words = sys.argv[1:] if argv is None else list(argv)
+    try:
+        return _run(words)
+    except KeyboardInterrupt:
+        print("aullava: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        if not getattr(type(error), "for_user", False):
+            raise
+        print(f"aullava: {' '.join(str(error).split())}", file=sys.stderr)
+        return EXIT_USER
+
+
+def _run(words: list[str]) -> int:
+    parser = build_parser()
+    if not words:
+        parser.print_help(sys.stderr)
+        return EXIT_USER
+    if not words[0].startswith("-") and words[0] not in VERBS:
+        raise UsageError(f"there is no verb '{words[0]}', {hint(words[0], list(VERBS))}")
+    arguments = parser.parse_args(words)
+    return VERBS[arguments.verb](arguments)
+
+
+def _fit(arguments: argparse.Namespace) -> int:
+    from aullava.config.load import resolve
+    from aullava.vocabulary import vocabulary
+
+    resolved = resolve(arguments.experiment, arguments.overrides, vocabulary())
+    from aullava.build import fit
+
+    print(f"run: {fit(resolved)}")
+    return 0
+
+
+def _validate(arguments: argparse.Namespace) -> int:
+    return _score(arguments, "val")
+
+
+def _test(arguments: argparse.Namespace) -> int:
+    return _score(arguments, "test")
+
+
+def _score(arguments: argparse.Namespace, split: Literal["val", "test"]) -> int:
+    _check_run(arguments.run, arguments.overrides)
+    from aullava.build import evaluate
+
+    _print_scores(evaluate(arguments.run, split, arguments.overrides))
+    return 0
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    _check_run(arguments.run, ())
+    formats = _formats(arguments.formats)
+    for image in arguments.images:
+        if not image.is_file():
+            raise UsageError(f"there is no image {image}: give the files of pictures")
+    from aullava.build import predict
+
+    written = predict(arguments.run, arguments.images, formats, arguments.out)
+    if written is not None:
+        print(f"written: {written}")
+    return 0
+
+
+def _config(arguments: argparse.Namespace) -> int:
+    from aullava.config.load import resolve
+    from aullava.config.show import render
+    from aullava.vocabulary import vocabulary
+
+    print(render(resolve(arguments.experiment, arguments.overrides, vocabulary())), end="")
+    return 0
+
+
+def _datasets(arguments: argparse.Namespace) -> int:
+    if arguments.sheet is not None:
+        from datamodules.drawn_faces.sheet import write_sheet
+
+        write_sheet(arguments.sheet)
+        print(f"written: {arguments.sheet}")
+        return 0
+    from aullava.dataset_list import description, overview
+
+    print(overview() if arguments.name is None else description(arguments.name))
+    return 0
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from aullava.config.fragments import EXPERIMENTS
+    from aullava.config.load import resolve
+    from aullava.vocabulary import vocabulary
+
+    resolve(EXPERIMENTS / "demo.yaml", arguments.overrides, vocabulary())  # refuse a typo before torch loads
+    from aullava.demo import run_demo
+
+    return run_demo(arguments.overrides)
+
+
+VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
+    "fit": _fit,
+    "validate": _validate,
+    "test": _test,
+    "predict": _predict,
+    "config": _config,
+    "datasets": _datasets,
+    "demo": _demo,
+}
+
+
+def _check_run(run: Path, overrides: Sequence[str]) -> None:
+    """Refuse a folder that is no run, and overrides that its config does not take, before torch loads."""
+    from aullava.config.load import resolve
+    from aullava.vocabulary import vocabulary
+
+    if not (run / "config.yaml").is_file():
+        beside = [file.parent for folder in (run, run.parent) for file in folder.glob("*/config.yaml")]
+        known = sorted(map(str, beside))
+        more = hint(str(run), known) if known else "`aullava fit EXPERIMENT` makes one"
+        raise UsageError(f"{run} is not the folder of a run (it has no config.yaml), {more}")
+    resolve(run / "config.yaml", overrides, vocabulary())
+
+
+def _formats(text: str | None) -> tuple[str, ...] | None:
+    """`presence,level` as its words; None when the user leaves the choice to the run."""
+    from datamodules.action_units import Scale
+
+    if text is None:
+        return None
+    words = tuple(word.strip() for word in text.split(","))
+    for word in words:
+        if word not in list(Scale):
+            raise UsageError(f"there is no answer format '{word}', {hint(word, list(Scale))}")
+    return words
+
+
+def _print_scores(scores: Mapping[str, float]) -> None:
+    width = max(map(len, scores), default=0)
+    for key, value in scores.items():
+        print(f"{key:<{width}}  {value:.4f}")

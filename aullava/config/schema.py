@@ -1,0 +1,211 @@
+"""Every key of a run with its type, default, unit and reason. Defaults stand here and nowhere else.
+
+OmegaConf reads these dataclasses as a schema: a key that is not here does not exist. The limits beside a
+default are checked by `aullava.config.limits`. The words of `choice` are the values of the enums of the
+rooms they belong to (named at each field); this room imports none of them, a test compares the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import MISSING
+
+from aullava.config.limits import choice, folder_name, number
+
+
+@dataclass
+class DatasetConfig:
+    """One dataset of a run, below ``data.datasets.<name>``; the names are those of `aullava datasets`."""
+
+    root: str | None = None
+    """Folder that holds the dataset on this machine; null for a dataset that draws its own faces."""
+    aus: list[str] | None = None
+    """The Action Units to learn and score, FACS codes such as AU12 or AU12L; null: all the dataset codes."""
+    protocol: str | None = None
+    """Name of the split of people into train, validation and test; null: the dataset's standard one."""
+    fold: int = number(1, low=1)
+    """Which fold of the protocol is tested, counted from 1 as the papers do."""
+    weight: float = number(1.0, above=0)
+    """Share of the training samples drawn from this dataset, relative to the other weights."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """What only this dataset knows: the fields of its options dataclass; `aullava config` shows them all."""
+
+
+@dataclass
+class DataConfig:
+    """Which faces, and how they are fed."""
+
+    datasets: dict[str, DatasetConfig] = field(default_factory=dict)
+    """The datasets of one unified model, by name; at least one."""
+    batch_size: int = number(32, low=1)
+    """Images of one training step on one device."""
+    eval_batch_size: int = number(64, low=1)
+    """Images decoded at once in validation, test and predict; changes speed and memory, not answers."""
+    num_workers: int = number(0, low=0)
+    """Loader processes per device; 0 reads in the main process, the fastest for faces drawn in memory."""
+    flip: float = number(0.5, low=0, high=1)
+    """Probability of a horizontal mirror in training; left and right labels change places with it."""
+
+
+@dataclass
+class TextConfig:
+    """How the question is put (`aullava.text.question`)."""
+
+    order: str = choice("definitions_first", "image_first", "question_first")
+    """What comes first. definitions_first lets one image be asked in several formats from one prefix;
+    image_first is LLaVA's order. Values of `aullava.text.question.Order`."""
+    definitions: bool = True
+    """Write the one-sentence FACS definition of every Action Unit asked; false lists the codes only."""
+    layout: str = choice("plain")
+    """Frame around question and answer; plain adds none."""
+
+
+@dataclass
+class AnswerConfig:
+    """How the answer is written (`aullava.text.grammar`)."""
+
+    form: str = choice("named", "list")
+    """named: ``AU1: 0, AU2: 1``. list: ``[0, 1]``. Values of `aullava.text.grammar.AnswerForm`."""
+
+
+@dataclass
+class VisionConfig:
+    """The frozen vision encoder."""
+
+    name: str = "tiny"
+    """tiny: the encoder shipped with the package; otherwise a local Hugging Face folder."""
+    layer: int = -1
+    """Hidden state that becomes the image tokens: -1 the last, -2 LLaVA-1.5's; layers above it do not run."""
+
+
+@dataclass
+class ProjectorConfig:
+    """The trained bridge from image features to word embeddings."""
+
+    kind: str = choice("linear", "mlp")
+    """linear: one linear layer, as AU-LLaVA. mlp: linear, GELU, linear, as LLaVA-1.5."""
+
+
+@dataclass
+class LlmConfig:
+    """The frozen language model."""
+
+    name: str = "tiny"
+    """tiny: the model shipped with the package; otherwise a local Hugging Face folder."""
+    attention: str = choice("sdpa", "eager", "flash_attention_2")
+    """Attention kernel, in transformers' words."""
+    max_length: int | None = number(None, low=1)
+    """Longest sequence in tokens, image tokens included; null: the model's own context."""
+
+
+@dataclass
+class AdapterConfig:
+    """LoRA on the language model alone (Hu et al. 2021; PEFT's `LoraConfig`)."""
+
+    r: int = number(16, low=1)
+    """Rank of the update."""
+    alpha: int = number(32, low=1)
+    """Scale: the update is multiplied by alpha / r."""
+    dropout: float = number(0.0, low=0, below=1)
+    """Dropout before the update, as a probability."""
+    targets: list[str] = field(
+        default_factory=lambda: ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    )
+    """Linear layers that get an update, by the end of their names; the default is all of a LLaMA block."""
+
+
+@dataclass
+class OptimConfig:
+    """AdamW with a linear warm-up and a cosine decay."""
+
+    lr_projector: float = number(1e-3, low=0)
+    """Peak learning rate of the projector; 1e-3 is LLaVA-1.5's for it."""
+    lr_lora: float = number(1e-3, low=0)
+    """Peak learning rate of the LoRA weights; suits the shipped tiny model, large ones take about 1e-4."""
+    weight_decay: float = number(0.0, low=0)
+    """AdamW's decoupled weight decay."""
+    warmup: float = number(0.03, low=0, high=1)
+    """Share of all steps over which the rates rise from 0; 3 % as LLaVA."""
+    min_lr: float = number(0.0, low=0, high=1)
+    """Where the cosine ends, as a share of the peak."""
+    clip: float = number(1.0, low=0)
+    """Largest gradient norm, larger ones are scaled down to it; 0: no clipping."""
+
+
+@dataclass
+class TrainerConfig:
+    """How long and on what (Lightning's Trainer)."""
+
+    max_steps: int = number(MISSING, low=1)
+    """Optimiser steps of the run. No default: it decides cost and result, so every experiment says it."""
+    accumulate: int = number(1, low=1)
+    """Batches whose gradients are summed up for one step."""
+    precision: str = choice("32-true", "bf16-mixed", "16-mixed")
+    """Arithmetic, in Lightning's words; trained weights stay fp32 in each."""
+    accelerator: str = choice("auto", "cpu", "gpu", "cuda", "mps")
+    """Kind of device, in Lightning's words."""
+    val_every: int | None = number(None, low=1)
+    """Steps between validations; null: once, at the end."""
+    val_samples: int | None = number(None, low=1)
+    """Images of each dataset used in a validation; null: all."""
+    log_every: int = number(10, low=1)
+    """Steps between two points in TensorBoard."""
+
+
+@dataclass
+class StrategyConfig:
+    """How many devices, and how they share the work."""
+
+    name: str = choice("single", "ddp")
+    """single: one device. ddp: a copy of the model on each device, gradients averaged."""
+    devices: int = number(1, low=1)
+    """Devices (or CPU processes) used at the same time."""
+
+
+@dataclass
+class EvaluationConfig:
+    """What the scores are set beside."""
+
+    baselines: bool = True
+    """Also score a linear probe on the same frozen features, and the constant answers."""
+    test_samples: int | None = number(None, low=1)
+    """Images of each dataset used in a test; null: all."""
+
+
+@dataclass
+class Config:
+    """One run."""
+
+    experiment: str = folder_name("experiment")
+    """Name of the run's folder below runs_dir."""
+    seed: int = number(0, low=0, high=2**32 - 1)
+    """Seed of everything random; the range is NumPy's."""
+    runs_dir: str = "runs"
+    """Folder in which every run gets a new numbered folder: <runs_dir>/<experiment>/<n>."""
+    data: DataConfig = field(default_factory=DataConfig)
+    text: TextConfig = field(default_factory=TextConfig)
+    answer: AnswerConfig = field(default_factory=AnswerConfig)
+    vision: VisionConfig = field(default_factory=VisionConfig)
+    projector: ProjectorConfig = field(default_factory=ProjectorConfig)
+    llm: LlmConfig = field(default_factory=LlmConfig)
+    adapter: AdapterConfig = field(default_factory=AdapterConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    strategy: StrategyConfig = field(default_factory=StrategyConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The words that other rooms own, handed in so that this room imports none of them.
+
+    Attributes:
+        datasets: registered dataset name -> its options dataclass, None for a dataset without options.
+        action_units: every FACS code of the vocabulary.
+    """
+
+    datasets: Mapping[str, type | None]
+    action_units: Collection[str]

@@ -1,0 +1,1 @@
+"""What answers are worth: per-AU metrics, score books, linear-probe and constant baselines, tables."""

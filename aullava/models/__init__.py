@@ -1,0 +1,1 @@
+"""The model: frozen vision encoder, projector, causal language model with LoRA; plain torch."""

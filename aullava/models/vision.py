@@ -1,0 +1,164 @@
+"""The frozen vision encoder, and the pixels as its own checkpoint wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoImageProcessor, AutoModel, PreTrainedConfig, PreTrainedModel
+
+from aullava.models.errors import ModelError
+from aullava.models.folders import LOADING_ERRORS, load_weights, model_folder
+
+PREFIX_TOKENS: Final = {"clip_vision_model": 1}
+"""Tokens before the patches in the encoder's output, by transformers' model type (CLIP: the class token)."""
+
+_WEIGHTS: Final = (("config.json",), ("*.safetensors",))
+_PROCESSOR: Final = (("preprocessor_config.json", "processor_config.json"),)
+
+
+class VisionEncoder(nn.Module):
+    """A frozen encoder that ends at the chosen layer: always in eval mode, never with a gradient.
+
+    Args:
+        model: a vision model of transformers whose last layer is the one to read.
+        num_tokens: patches per image.
+        prefix_tokens: tokens before the patches, dropped from the output.
+
+    Attributes:
+        num_tokens: N, the image tokens per image.
+        dim: D, their width.
+    """
+
+    def __init__(self, model: PreTrainedModel, num_tokens: int, prefix_tokens: int) -> None:
+        super().__init__()
+        self.model = model.requires_grad_(False)
+        self.num_tokens = num_tokens
+        self.prefix_tokens = prefix_tokens
+        self.dim: int = model.config.hidden_size
+        self.train(False)
+
+    def train(self, mode: bool = True) -> Self:
+        """Stay in eval mode, whatever `mode` says: what is frozen has no dropout and no moving statistics."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        """Patch features of the last layer kept, before any final norm.
+
+        Args:
+            pixel_values: float [B, 3, S, S], from `ImagePreprocessor`.
+
+        Returns:
+            [B, N, D] in the encoder's dtype: `hidden_states[layer]` of the full encoder, without the prefix
+            tokens.
+        """
+        # An index keeps that one hidden state only; -1 is the last layer's output before the final norm.
+        output = self.model(pixel_values.to(self.model.dtype), output_hidden_states=-1)
+        features: Tensor = output.hidden_states[-1][:, self.prefix_tokens :]
+        return features
+
+
+def load_vision(name: str, layer: int = -1, dtype: torch.dtype = torch.float32) -> VisionEncoder:
+    """Load a frozen vision encoder up to a layer; the layers above are never built.
+
+    Args:
+        name: "tiny" or a local folder with config.json and *.safetensors.
+        layer: index into the full encoder's hidden states: -1 the last layer's output, -2 the one below, ...
+        dtype: of the weights.
+
+    Raises:
+        MissingModelError: no such folder, or files missing in it.
+        ModelError: pickled weights, a model type we cannot read, or no such layer.
+    """
+    folder = model_folder(name, "vision", _WEIGHTS)
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    except LOADING_ERRORS as error:
+        raise ModelError(f"{folder}/config.json cannot be read: {error}") from error
+    if config.model_type not in PREFIX_TOKENS:
+        raise ModelError(
+            f"{folder}/config.json describes a '{config.model_type}', which cannot serve as vision.name: "
+            f"use a {' or '.join(PREFIX_TOKENS)}"
+        )
+    config.num_hidden_layers = _layers_kept(layer, config)
+    side = int(config.image_size) // int(config.patch_size)
+    model = load_weights(AutoModel, folder, config=config, dtype=dtype)
+    return VisionEncoder(model, num_tokens=side * side, prefix_tokens=PREFIX_TOKENS[config.model_type])
+
+
+def _layers_kept(layer: int, config: PreTrainedConfig) -> int:
+    """How many layers run for hidden state `layer` (0 would be the embedding, n is the last layer)."""
+    layers: int = config.num_hidden_layers
+    kept = layer if layer > 0 else layers + 1 + layer
+    if not 1 <= kept <= layers or layer == 0:
+        raise ModelError(
+            f"vision.layer={layer} is not a layer of an encoder with {layers} layers: "
+            f"give 1 to {layers}, or -1 (the last) to -{layers} (the first)"
+        )
+    return kept
+
+
+class ImagePreprocessor:
+    """Faces to pixel values by the checkpoint's own processor: size, crop, scale, mean and deviation.
+
+    Images that already have the final size take a shorter way through torch to the same values (1e-6).
+
+    Attributes:
+        size: S, the side of the square that the encoder sees.
+    """
+
+    def __init__(self, processor: Any) -> None:
+        self.processor = processor
+        area = processor.crop_size if processor.do_center_crop else processor.size
+        self.size = int(area.height or area.shortest_edge)
+        scale = processor.rescale_factor if processor.do_rescale else 1.0
+        mean = torch.tensor(processor.image_mean if processor.do_normalize else (0.0, 0.0, 0.0))
+        std = torch.tensor(processor.image_std if processor.do_normalize else (1.0, 1.0, 1.0))
+        # (x * scale - mean) / std as one multiplication and one addition.
+        self._factor = (scale / std).view(3, 1, 1)
+        self._offset = (-mean / std).view(3, 1, 1)
+        # Resizing the short side to something other than S before the crop changes even an S x S image.
+        resized = processor.size.height or processor.size.shortest_edge
+        self._keeps_finished_images = not processor.do_resize or resized == self.size
+
+    def __call__(self, images: Sequence[np.ndarray[Any, Any]]) -> Tensor:
+        """Prepare a batch.
+
+        Args:
+            images: RGB uint8 arrays [H, W, 3] of any size.
+
+        Returns:
+            float32 [B, 3, S, S].
+        """
+        finished = (self.size, self.size, 3)
+        if self._keeps_finished_images and all(image.shape == finished for image in images):
+            pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+            return pixels.contiguous().float().mul_(self._factor).add_(self._offset)
+        # Said explicitly: a very flat image could be taken for one with its channels first.
+        batch = self.processor(images=list(images), return_tensors="pt", input_data_format="channels_last")
+        pixel_values: Tensor = batch["pixel_values"]
+        return pixel_values
+
+
+def load_preprocessor(name: str) -> ImagePreprocessor:
+    """The image preprocessor of a vision encoder.
+
+    Args:
+        name: as for `load_vision`; the folder must hold preprocessor_config.json.
+
+    Raises:
+        MissingModelError: no such folder or file.
+        ModelError: transformers cannot read it.
+    """
+    folder = model_folder(name, "vision", _PROCESSOR)
+    auto: Any = AutoImageProcessor  # its from_pretrained carries no types
+    try:
+        # PIL: the torchvision of the package registry is a CUDA build, which breaks imports on a CPU torch.
+        processor = auto.from_pretrained(folder, backend="pil", local_files_only=True)
+    except LOADING_ERRORS as error:
+        raise ModelError(f"the image processor in {folder} cannot be read: {error}") from error
+    return ImagePreprocessor(processor)

@@ -1,0 +1,1 @@
+"""Faces, subjects, Action Units, files and folds. Knows nothing of tokens or language models."""

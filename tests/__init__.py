@@ -1,0 +1,1 @@
+"""The tests mirror the packages; `data/<name>/data.py` write tiny fakes in the real layouts."""
