@@ -45,7 +45,7 @@ def description(name: str) -> str:
     codes = tuple(getattr(dataset, "aus", ()))
     parts = [
         f"{name}: {inspect.getdoc(dataset) or UNSTATED}",
-        f"scale      {_scale(dataset, explained=True)}",
+        f"\nscale      {_scale(dataset, explained=True)}",
         f"protocols  {_protocols(dataset)}",
         f"licence    {_licence(dataset)}",
         f"set by     {dotted((*DATASETS, name))}.root, .aus, .protocol, .fold, .weight, .options",

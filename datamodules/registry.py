@@ -97,11 +97,12 @@ def _entries() -> dict[str, Entry]:
     Raises:
         DatasetError: a package registers a name that is taken, or that is not a plain word.
     """
-    options = {point.name: point.value for point in metadata.entry_points(group=OPTIONS_GROUP)}
+    given = metadata.entry_points(group=OPTIONS_GROUP)
+    options = {(point.name, _package(point)): point.value for point in given}
     found = dict(BUILT_IN)
-    for point in sorted(metadata.entry_points(group=GROUP), key=lambda point: point.name):
-        package = "an unnamed package" if point.dist is None else point.dist.name
-        entry = Entry(point.value, options.get(point.name), package)
+    points = [(point.name, _package(point), point) for point in metadata.entry_points(group=GROUP)]
+    for _, package, point in sorted(points, key=lambda row: row[:2]):
+        entry = Entry(point.value, options.get((point.name, package)), package)
         if not point.name.isidentifier():
             raise DatasetError(
                 f"package '{package}' registers the dataset '{point.name}', which is no plain word: "
@@ -116,6 +117,10 @@ def _entries() -> dict[str, Entry]:
             )
         found[point.name] = entry
     return found
+
+
+def _package(point: metadata.EntryPoint) -> str:
+    return "(unnamed)" if point.dist is None else point.dist.name
 
 
 def _class(name: str, target: str, package: str) -> type:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch import Tensor
 from transformers import (
     CLIPImageProcessorPil,
     CLIPVisionConfig,
@@ -22,11 +22,14 @@ from transformers import (
 from aullava.models.llm import add_lora, load_llm, load_tokenizer
 from aullava.models.projector import build_projector
 from aullava.models.vision import load_preprocessor, load_vision
-from aullava.models.vlm import FaceLanguageModel
+from aullava.models.vlm import FaceLanguageModel, Output
+from aullava.text.batch import AUBatch, PromptBatch
 from aullava.text.collate import Collator
 from aullava.text.grammar import AnswerForm
 from aullava.text.question import QuestionStyle
+from aullava.text.tokens import Tokenizer
 from datamodules.action_units import Scale
+from tests.text.helpers import Face, byte_level_bpe
 
 IMAGE, PATCH, WIDTH, LAYERS = 48, 12, 32, 2
 IMAGE_TOKENS = (IMAGE // PATCH) ** 2
@@ -41,25 +44,13 @@ class Backbone:
     llm: str
 
 
-@dataclass(frozen=True)
-class Face:
-    """The fields of a sample that the text room asks for."""
-
-    sample_id: str
-    image: np.ndarray[Any, np.dtype[np.uint8]]
-    aus: tuple[str, ...]
-    labels: np.ndarray[Any, np.dtype[np.float32]]
-    scale: Scale
-    dataset: str = "faces"
-    subject: str = "s1"
-
-
 def write_backbone(root: Path) -> Backbone:
     torch.manual_seed(7)
     vision, llm = root / "vision", root / "llm"
     write_vision(vision)
-    tokenizer = write_tokenizer(llm)
-    write_llm(llm, len(tokenizer))
+    tokenizer: Any = byte_level_bpe(bos_token="<s>", eos_token="</s>", pad_token="<pad>", unk_token="<spare>")
+    tokenizer.save_pretrained(llm)
+    write_llm(llm, tokenizer)
     return Backbone(str(vision), str(llm))
 
 
@@ -77,42 +68,20 @@ def write_vision(folder: Path) -> None:
     CLIPImageProcessorPil(size={"shortest_edge": IMAGE}, crop_size=crop).save_pretrained(folder)
 
 
-def write_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
-    """Byte-level BPE that splits digits, trained on words of the questions."""
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
-    )
-    bpe.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=300,
-        special_tokens=["<s>", "</s>", "<pad>", "<spare>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    text = "Read the facial Action Units of this person. Answer with a level: AU1: 0, AU2: 1, brow raiser"
-    bpe.train_from_iterator([text], trainer)
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", pad_token="<pad>"
-    )
-    tokenizer.save_pretrained(folder)
-    return tokenizer
-
-
-def write_llm(folder: Path, vocabulary: int) -> None:
+def write_llm(folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:
     config = LlamaConfig(
-        vocab_size=vocabulary,
+        vocab_size=len(tokenizer),
         hidden_size=WIDTH,
         intermediate_size=2 * WIDTH,
         num_hidden_layers=LAYERS,
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=1024,
-        # Strong weights, so that random models have something to say: no two answers hang on the last bit.
+        # Strong weights, so that random models have something to say: no answer hangs on the last bit.
         initializer_range=0.3,
-        bos_token_id=0,
-        eos_token_id=1,
-        pad_token_id=2,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
     )
     LlamaForCausalLM(config).save_pretrained(folder)
 
@@ -123,45 +92,54 @@ def build_model(
     layer: int = -1,
     targets: Sequence[str] = TARGETS,
     dropout: float = 0.0,
-    wake: bool = True,
     dtype: torch.dtype = torch.float32,
 ) -> FaceLanguageModel:
-    """A model in eval mode; `wake` gives LoRA's B, which begins as zero, random weights."""
+    """A model in eval mode with fresh adapters (none without targets)."""
     vision, llm = load_vision(backbone.vision, layer, dtype), load_llm(backbone.llm, dtype=dtype)
     projector = build_projector(kind, vision.dim, WIDTH)
-    model = FaceLanguageModel(
-        vision, projector, add_lora(llm, 4, 8, dropout, targets) if targets else llm
-    )
-    if wake:
-        with torch.no_grad():
-            for name, tensor in model.named_parameters():
-                if "lora_B" in name:
-                    tensor.normal_(std=0.1)
-    return model.eval()
+    adapted = add_lora(llm, 4, 8, dropout, targets) if targets else llm
+    return FaceLanguageModel(vision, projector, adapted).eval()
 
 
-def build_collator(backbone: Backbone, form: AnswerForm = AnswerForm.NAMED) -> Collator:
-    return Collator(
-        load_tokenizer(backbone.llm),  # type: ignore[arg-type]  # decode returns more than a protocol may say
-        QuestionStyle(definitions=False),
-        form,
-        IMAGE_TOKENS,
-        load_preprocessor(backbone.vision),
-        max_length=1024,
-    )
+def trained(model: FaceLanguageModel) -> FaceLanguageModel:
+    """The model with random weights in LoRA's B, which begins as zero: as if it had been trained."""
+    with torch.no_grad():
+        for name, tensor in model.named_parameters():
+            if "lora_B" in name:
+                tensor.normal_(std=0.1)
+    return model
 
 
-def faces(count: int, aus: Sequence[str], scale: Scale, seed: int = 0) -> list[Face]:
+def build_collator(
+    backbone: Backbone, form: AnswerForm = AnswerForm.NAMED, definitions: bool = False
+) -> Collator:
+    tokenizer = cast(Tokenizer, load_tokenizer(backbone.llm))
+    preprocess = load_preprocessor(backbone.vision)
+    return Collator(tokenizer, QuestionStyle(definitions=definitions), form, IMAGE_TOKENS, preprocess, 1024)
+
+
+def faces(count: int, aus: str, scale: Scale, seed: int = 0) -> list[Face]:
     """Noise pictures with random labels."""
     rng = np.random.default_rng(seed)
-    top = {Scale.PRESENCE: 2, Scale.LEVEL: 6, Scale.INTENSITY: 101}[scale]
+    codes = tuple(aus.split())
+    top, unit = {Scale.PRESENCE: (2, 1), Scale.LEVEL: (6, 1), Scale.INTENSITY: (101, 100)}[scale]
     return [
         Face(
-            f"{scale}-{seed}-{i}",
-            rng.integers(0, 256, (IMAGE, IMAGE, 3), dtype=np.uint8),
-            tuple(aus),
-            (rng.integers(0, top, len(aus)) / (100 if scale is Scale.INTENSITY else 1)).astype(np.float32),
+            f"{scale}-{seed}-{number}",
+            codes,
+            (rng.integers(0, top, len(codes)) / unit).astype(np.float32),
             scale,
+            image=rng.integers(0, 256, (IMAGE, IMAGE, 3), dtype=np.uint8),
         )
-        for i in range(count)
+        for number in range(count)
     ]
+
+
+def run(model: FaceLanguageModel, batch: PromptBatch, labels: Tensor | None = None) -> Output:
+    """A forward pass of a batch, with its own labels if it has some."""
+    if labels is None and isinstance(batch, AUBatch):
+        labels = batch.labels
+    output: Output = model(
+        batch.pixel_values, batch.input_ids, batch.image_mask, batch.attention_mask, labels
+    )
+    return output

@@ -91,6 +91,7 @@ def parse_value(key: str, text: str) -> Any:
         ConfigError: it cannot be read.
     """
     try:
+        yaml.compose(text, Loader=yaml.SafeLoader)  # OmegaConf may parse with libyaml, which says less
         parsed = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]), resolve=False)
     except (yaml.YAMLError, OmegaConfBaseException) as error:
         reason = getattr(error, "problem", None) or _first_line(error)

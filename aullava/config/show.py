@@ -76,9 +76,11 @@ def _text(value: Any) -> str:
 
 
 def _reads_back(text: str) -> bool:
-    """Whether a text needs no quotes, neither alone nor inside a list."""
+    """Whether a text needs no quotes, neither before a comment nor inside a list."""
+    if not text.isprintable():
+        return False
     try:
-        read = OmegaConf.to_container(OmegaConf.from_dotlist([f"value=[{text}]"]))
+        read = OmegaConf.to_container(OmegaConf.create(f"alone: {text}  # place\ninside: [{text}]\n"))
     except (yaml.YAMLError, OmegaConfBaseException):
         return False
-    return read == {"value": [text]}
+    return read == {"alone": text, "inside": [text]}

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
-from typing import Final
+import math
 
 import torch
 from torch import Tensor
 
+from aullava.evaluation.scores import PRESENT_FROM
 from datamodules.action_units import UNKNOWN, Scale
-
-PRESENT: Final = MappingProxyType({Scale.PRESENCE: 1.0, Scale.LEVEL: 2.0})
-"""The smallest answer that says present."""
 
 
 def always_present(rows: int, columns: int, scale: Scale) -> Tensor:
@@ -28,9 +25,9 @@ def always_present(rows: int, columns: int, scale: Scale) -> Tensor:
     Raises:
         ValueError: intensities, which have no presence.
     """
-    if scale not in PRESENT:
+    if scale not in PRESENT_FROM:
         raise ValueError(f"Expected presence or level, but got {scale}, which does not say what is present")
-    return torch.full((rows, columns), PRESENT[scale])
+    return torch.full((rows, columns), float(math.ceil(PRESENT_FROM[scale])))
 
 
 def always_zero(rows: int, columns: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Standardised training features seen through their kernel: what linear probes on many features are solved in.
+"""Standardised training features seen through their kernel: where linear probes are solved.
 
 With more features D than images N, weights that minimise a loss with an L2 penalty are combinations of the
 images, w = X' alpha (the representer theorem), so that all work happens on the N x N kernel X X' and the D
@@ -70,7 +70,9 @@ class FeatureSpace:
     def _standardise(self) -> None:
         mean, deviation = [], []
         for start in range(0, self.dim, BLOCK):
-            variance, average = torch.var_mean(self._features[:, start : start + BLOCK].double(), 0, correction=0)
+            variance, average = torch.var_mean(
+                self._features[:, start : start + BLOCK].double(), 0, correction=0
+            )
             mean.append(average)
             deviation.append(variance.sqrt())
         std, average = torch.cat(deviation), torch.cat(mean)

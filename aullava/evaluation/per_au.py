@@ -7,6 +7,7 @@ Rules that all metrics share:
     * An Action Unit without support is NaN, never 0, and `macro` leaves it out of the mean.
     * The sums of several processes, or of `merge_state`, are merged, not approximated: the result is that of
       one process over all rows (counts exactly, the other sums to the last bits).
+    * torchmetrics squeezes what `compute` returns: with a single Action Unit it is a scalar, not [1].
 """
 
 from __future__ import annotations

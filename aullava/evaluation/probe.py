@@ -1,8 +1,8 @@
 """The linear probe: what a linear model reads off all patch features of the frozen encoder.
 
-The baseline that a vision-language model has to beat on the same features, and a source of cheap draft answers.
-Penalties are chosen per Action Unit on validation people; presence is decided at a probability of one half, as
-greedy decoding decides it.
+The baseline that a vision-language model has to beat on the same features, and a source of cheap drafts.
+Penalties are chosen per Action Unit on validation people; presence is decided at a probability of one half,
+as greedy decoding decides it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from aullava.evaluation.scores import PRESENT_FROM
 from aullava.evaluation.solver import Loss, Problems, solve
 from datamodules.action_units import UNKNOWN, Scale
 
-PENALTIES: Final = (3000.0, 1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
+PENALTIES: Final = (3000.0, 1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
 """L2 penalties in units of the kernel (times D in scikit-learn's): from hardly a fit to hardly a penalty."""
 
 
@@ -35,7 +35,7 @@ class Criterion(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LinearHead:
-    """A linear function per column: one for each Action Unit, or while fitting for each penalty and each of them.
+    """Linear functions: one column per Action Unit; while fitting, one per penalty and Action Unit.
 
     Attributes:
         weight: float [D, A], for features from which the training mean was taken.
@@ -172,18 +172,27 @@ class LinearProbe:
         """
         scale = Scale(scale)
         names = ["presence"] * (scale in PRESENT_FROM) + ["amount"] * (scale is not Scale.PRESENCE)
-        dim = len(tensors["mean"]) if "mean" in tensors else 0
+        dim = next(
+            (len(one) for name, one in tensors.items() if name == "mean" or name.endswith(".weight")), 0
+        )
         shapes: dict[str, tuple[int, ...]] = {"mean": (dim,)}
         for name in names:
-            shapes |= {f"{name}.weight": (dim, len(aus)), f"{name}.bias": (len(aus),), f"{name}.l2": (len(aus),)}
+            shapes |= {
+                f"{name}.weight": (dim, len(aus)),
+                f"{name}.bias": (len(aus),),
+                f"{name}.l2": (len(aus),),
+            }
         found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-        for name in sorted(shapes | found):
+        for name in shapes | found:
             if found.get(name) != shapes.get(name):
                 raise ValueError(
-                    f"Expected '{name}' of shape {shapes.get(name)} in a linear probe of {len(aus)} Action Units "
-                    f"and scale {scale}, but got {found.get(name)}"
+                    f"Expected '{name}' of shape {shapes.get(name)} in a linear probe of {len(aus)} Action "
+                    f"Units and scale {scale}, but got {found.get(name)}"
                 )
-        heads = {name: LinearHead(*(tensors[f"{name}.{part}"] for part in ("weight", "bias", "l2"))) for name in names}
+        heads = {
+            name: LinearHead(*(tensors[f"{name}.{part}"] for part in ("weight", "bias", "l2")))
+            for name in names
+        }
         return cls(tuple(aus), scale, tensors["mean"], heads.get("presence"), heads.get("amount"))
 
 
@@ -211,10 +220,10 @@ def _best(heads: LinearHead, answers: Tensor, truth: Tensor, metric: PerAUMetric
     """
     count = len(metric.aus)
     scores = []
-    for columns in answers.split(count, dim=1):
+    for columns in torch.split(answers.cpu(), count, dim=1):
         metric.reset()
-        metric.update(columns, truth)
-        score: Tensor = metric.compute()
+        metric.update(columns, truth.cpu())
+        score: Tensor = metric.compute().reshape(-1)
         scores.append(score if metric.higher_is_better else -score)
     table = torch.stack(scores)
     average = torch.stack([macro(row) for row in table])[:, None].nan_to_num(-torch.inf)

@@ -26,7 +26,7 @@ SUPPORTS: Final = ("support", "positives")
 
 
 class ScoreBook(nn.Module):
-    """Collects the answers of one dataset and scores them; a module, so that it follows a model to its device.
+    """Collects the answers of one dataset and scores them; a module, to follow a model to its device.
 
     Args:
         aus: codes of the dataset's Action Units, in the order of the columns.
@@ -69,18 +69,19 @@ class ScoreBook(nn.Module):
         """The scores of all answers so far, of all processes together.
 
         Returns:
-            Flat names to values. presence: `f1/<AU>`, `f1_macro`; level: the same at a level of 2 and above, and
-            `mae/<AU>`, `mae_macro`, `pcc/<AU>`, `pcc_macro`; intensity: MAE and PCC. With them `support/<AU>`, the
-            labels scored, `positives/<AU>`, those of them present, and `invalid_rate`, the share of answers that
-            could not be read (they are in no other score). NaN where there is no support.
+            Flat names to values. presence: `f1/<AU>`, `f1_macro`; level: the same at a level of 2 and above,
+            and `mae/<AU>`, `mae_macro`, `pcc/<AU>`, `pcc_macro`; intensity: MAE and PCC. With them
+            `support/<AU>`, the labels scored, `positives/<AU>`, those of them present, and `invalid_rate`,
+            the share of answers that could not be read (they are in no other score). NaN: no support.
         """
         scores: dict[str, float] = {}
         for name, metric in self._named():
             value: Tensor = metric.compute()
-            if value.ndim == 0:
+            if isinstance(metric, InvalidRate):
                 scores[name] = float(value)
                 continue
-            scores |= {f"{name}/{code}": float(one) for code, one in zip(self.aus, value, strict=True)}
+            each = value.reshape(-1).tolist()
+            scores |= {f"{name}/{code}": one for code, one in zip(self.aus, each, strict=True)}
             if name not in SUPPORTS:
                 scores[f"{name}_macro"] = float(macro(value))
         return scores

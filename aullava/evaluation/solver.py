@@ -1,4 +1,4 @@
-"""Many penalised linear problems at once, in the dual: Newton's method with preconditioned conjugate gradients.
+"""Many penalised linear problems at once, in the dual: Newton steps by preconditioned conjugate gradients.
 
 Column j minimises over alpha and an unpenalised intercept b, with f = K alpha + b,
 
@@ -23,9 +23,11 @@ from torch.nn.functional import softplus
 from aullava.evaluation.feature_space import FeatureSpace
 
 NEWTON_STEPS: Final = 50
-GRADIENT_STEPS: Final = 100
-FORCING: Final = 0.1
-"""How far a Newton step is worked out when the next one will see another curvature."""
+GRADIENT_STEPS: Final = 50
+FORCING: Final = 0.03
+"""How far a Newton step is worked out; the next one sees the true residual and curvature again."""
+PATIENCE: Final = 5
+"""Conjugate gradients without a smaller residual after which the rest counts as rounding."""
 
 
 class Loss(StrEnum):
@@ -34,7 +36,7 @@ class Loss(StrEnum):
     LOGISTIC = "logistic"  # softplus(f) - y f, y in 0/1
     SQUARED = "squared"  # (f - y)^2 / 2
 
-    def value(self, f: Tensor, y: Tensor) -> Tensor:
+    def cost(self, f: Tensor, y: Tensor) -> Tensor:
         """The loss, elementwise."""
         return softplus(f) - y * f if self is Loss.LOGISTIC else (f - y).square() / 2
 
@@ -66,7 +68,7 @@ class Functions:
         return (self.alpha * other.image).sum(0) + self.bias * other.bias
 
     def plus(self, step: Tensor | float, other: Functions) -> Functions:
-        """self + step * other; step is [P] or one number."""
+        """The sum self + step * other; step is [P] or one number."""
         alpha, image = self.alpha + step * other.alpha, self.image + step * other.image
         return Functions(alpha, image, self.bias + step * other.bias)
 
@@ -105,7 +107,7 @@ class Problems:
 
     def objective(self, at: Functions) -> Tensor:
         """The value of each column, [P]."""
-        losses = (self.weight * self.loss.value(at.image + at.bias, self.y)).sum(0)
+        losses = (self.weight * self.loss.cost(at.image + at.bias, self.y)).sum(0)
         return losses + self.l2 / 2 * (at.alpha * at.image).sum(0)
 
     def gradient(self, at: Functions) -> Functions:
@@ -147,30 +149,31 @@ class Problems:
 def solve(problems: Problems) -> Functions:
     """Minimises every column until its gradient is down by the square root of the number type's precision.
 
+    A column also stops where a step lowers its objective by no more than rounding: weak penalties on features
+    that nearly depend on each other cannot be solved further in float32.
+
     Args:
-        problems: with LOGISTIC, both classes must be among the known labels of a column, or it has no minimum.
+        problems: with LOGISTIC, a column needs known labels of both classes, or none, to have a minimum.
 
     Returns:
         The minimisers; 0 for a column without a known label.
     """
     eps = torch.finfo(problems.y.dtype).eps
     at = result = problems.start()
-    rest = torch.arange(len(problems.l2), device=problems.y.device)  # columns that are not there yet
+    rest = torch.arange(len(problems.l2), device=problems.y.device)  # the columns that are not there yet
+    falling = torch.ones_like(rest, dtype=torch.bool)
     goal: Tensor | None = None
     for _ in range(NEWTON_STEPS):
-        gradient = problems.gradient(at)
-        curvature = problems.curvature(at)
-        precondition = problems.preconditioner(curvature)
-        size = gradient.dot(precondition(gradient))
+        gradient, curvature = problems.gradient(at), problems.curvature(at)
+        size = gradient.dot(problems.preconditioner(curvature)(gradient))
         goal = eps * size + eps**2 if goal is None else goal
-        going = size > goal
+        going = falling & (size > goal)
         if not bool(going.any()):
             break
-        if not bool(going.all()):
-            rest, goal, curvature = rest[going], goal[going], curvature[:, going]
-            problems, at, gradient = problems.columns(going), at.columns(going), gradient.columns(going)
+        rest, goal, curvature = rest[going], goal[going], curvature[:, going]
+        problems, at, gradient = problems.columns(going), at.columns(going), gradient.columns(going)
         step = _newton_step(problems, curvature, gradient)
-        at = _line_search(problems, at, step, gradient.dot(step))
+        at, falling = _line_search(problems, at, step, gradient.dot(step))
         result = _replaced(result, rest, at)
     return result
 
@@ -178,21 +181,20 @@ def solve(problems: Problems) -> Functions:
 def _newton_step(problems: Problems, curvature: Tensor, gradient: Functions) -> Functions:
     """Conjugate gradients on Hessian * step = -gradient, all columns side by side.
 
-    The preconditioner's eigenvectors are approximate, so that it is not exactly symmetric: hence the Polak-Ribiere
-    form of the direction's update.
+    The preconditioner's eigenvectors are approximate, so that it is not exactly symmetric: hence the
+    Polak-Ribiere form of the direction's update.
     """
-    tolerance = FORCING if problems.loss is Loss.LOGISTIC else torch.finfo(curvature.dtype).eps ** 0.5
     precondition = problems.preconditioner(curvature)
     zeros = torch.zeros_like(gradient.alpha)
     step = Functions(zeros, zeros, torch.zeros_like(gradient.bias))
     residual = step.plus(-1, gradient)
     direction = precondition(residual)
     size = residual.dot(direction)
-    goal = tolerance**2 * size
+    goal, best, waited = FORCING**2 * size, size, torch.zeros_like(size)
     for _ in range(GRADIENT_STEPS):
         product = problems.hessian_product(curvature, direction)
         bend = direction.dot(product)
-        moving = (size > goal) & (bend > 0)
+        moving = (size > goal) & (bend > 0) & (waited < PATIENCE)
         if not bool(moving.any()):
             break
         length = torch.where(moving, size / bend, 0.0)
@@ -202,20 +204,29 @@ def _newton_step(problems: Problems, curvature: Tensor, gradient: Functions) -> 
         turn = torch.where(moving, -length * fresh.dot(product) / size, 0.0)
         direction = fresh.plus(turn, direction)
         size = torch.where(moving, residual.dot(fresh), 0.0)
+        waited = torch.where(size < best, 0, waited + 1)
+        best = torch.minimum(best, size)
     return step
 
 
-def _line_search(problems: Problems, at: Functions, step: Functions, slope: Tensor) -> Functions:
-    """Halves a column's step until it lowers its objective enough (Armijo); a column that cannot, stays."""
+def _line_search(
+    problems: Problems, at: Functions, step: Functions, slope: Tensor
+) -> tuple[Functions, Tensor]:
+    """Halves a column's step until it lowers its objective enough (Armijo); a column that cannot, stays.
+
+    Returns:
+        Where the columns are then, and bool [P]: which of them fell by more than rounding.
+    """
     before = problems.objective(at)
     slack = 10 * torch.finfo(before.dtype).eps * before.abs()
     length = torch.ones_like(before)
     for _ in range(20):
-        good = problems.objective(at.plus(length, step)) <= before + 1e-4 * length * slope + slack
+        after = problems.objective(at.plus(length, step))
+        good = after <= before + 1e-4 * length * slope + slack
         if bool(good.all()):
-            return at.plus(length, step)
+            break
         length = torch.where(good, length, length / 2)
-    return at.plus(torch.where(good, length, 0.0), step)
+    return at.plus(torch.where(good, length, 0.0), step), good & (before - after > slack)
 
 
 def _replaced(result: Functions, index: Tensor, columns: Functions) -> Functions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Final
 
@@ -89,7 +90,10 @@ def add_lora(llm: PreTrainedModel, r: int, alpha: int, dropout: float, targets: 
         r=r, lora_alpha=alpha, lora_dropout=dropout, target_modules=list(targets), task_type="CAUSAL_LM"
     )
     try:
-        model = get_peft_model(llm, config)
+        with warnings.catch_warnings():
+            # peft 0.21 asks transformers 5 for an attribute by its old name; no user can change that.
+            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+            model = get_peft_model(llm, config)
     except ValueError as error:
         raise ModelError(f"adapter: LoRA cannot be added: {error}") from error
     assert isinstance(model, PeftModel)  # a PeftMixedModel comes only from mixed=True

@@ -27,13 +27,15 @@ class EncoderRecipe:
     image_size: int = 96
     patch_size: int = 12
     hidden: int = 192
-    layers: int = 6
+    layers: int = 4
     heads: int = 6
-    masked: float = 0.6
+    masked: float = 0.7
+    floor: float = 0.1  # variance added to flat patches, so that their noise is not worth learning
+    decoder_hidden: int = 96
     decoder_layers: int = 1
-    batch_size: int = 128
+    batch_size: int = 64
     steps: int = 6000
-    learning_rate: float = 1.5e-3
+    learning_rate: float = 1.2e-3
     warmup: int = 300
     weight_decay: float = 0.05
 
@@ -57,14 +59,16 @@ class MaskedAutoencoder(nn.Module):
             )
         )
         self.patches = (recipe.image_size // recipe.patch_size) ** 2
-        self.mask_token = nn.Parameter(torch.zeros(recipe.hidden))
-        self.positions = nn.Parameter(0.02 * torch.randn(self.patches, recipe.hidden))
+        width = recipe.decoder_hidden
+        self.to_decoder = nn.Sequential(nn.LayerNorm(recipe.hidden), nn.Linear(recipe.hidden, width))
+        self.mask_token = nn.Parameter(torch.zeros(width))
+        self.positions = nn.Parameter(0.02 * torch.randn(self.patches, width))
         layer = nn.TransformerEncoderLayer(
-            recipe.hidden, recipe.heads, 4 * recipe.hidden, 0.0, "gelu", batch_first=True, norm_first=True
+            width, recipe.heads, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True
         )
         self.decoder = nn.TransformerEncoder(layer, recipe.decoder_layers, enable_nested_tensor=False)
-        self.norm = nn.LayerNorm(recipe.hidden)
-        self.to_pixels = nn.Linear(recipe.hidden, 3 * recipe.patch_size**2)
+        self.norm = nn.LayerNorm(width)
+        self.to_pixels = nn.Linear(width, 3 * recipe.patch_size**2)
 
     def forward(self, pixel_values: Tensor) -> Tensor:
         """Mean squared error of the predicted pixels on the hidden patches; ``pixel_values`` [B, 3, S, S]."""
@@ -77,7 +81,8 @@ class MaskedAutoencoder(nn.Module):
         width = tokens.shape[-1]
         kept = tokens[:, 1:].gather(1, shown[..., None].expand(-1, -1, width))
         states = self.encoder.pre_layrnorm(torch.cat([tokens[:, :1], kept], 1))
-        states = self.encoder.encoder(inputs_embeds=states).last_hidden_state[:, 1:]
+        states = self.to_decoder(self.encoder.encoder(inputs_embeds=states).last_hidden_state[:, 1:])
+        width = states.shape[-1]
 
         canvas = self.mask_token.to(states.dtype).expand(batch, self.patches, -1)
         canvas = canvas.scatter(1, shown[..., None].expand(-1, -1, width), states) + self.positions
@@ -93,7 +98,7 @@ class MaskedAutoencoder(nn.Module):
         side = self.recipe.patch_size
         patches = pixel_values.unfold(2, side, side).unfold(3, side, side)
         flat = patches.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
-        return (flat - flat.mean(-1, keepdim=True)) / (flat.var(-1, keepdim=True) + 1e-2).sqrt()
+        return (flat - flat.mean(-1, keepdim=True)) / (flat.var(-1, keepdim=True) + self.recipe.floor).sqrt()
 
 
 def to_pixel_values(images: np.ndarray) -> Tensor:
@@ -133,7 +138,7 @@ def train_encoder(faces: np.ndarray, recipe: EncoderRecipe, seed: int = 0) -> Ma
     """
     torch.manual_seed(seed)
     model = MaskedAutoencoder(recipe)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1.0, betas=(0.9, 0.95), weight_decay=recipe.weight_decay)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1.0, betas=(0.9, 0.95), weight_decay=recipe.weight_decay, fused=True)
 
     def rate(step: int) -> float:
         progress = min(1.0, step / recipe.steps)

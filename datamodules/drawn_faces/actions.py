@@ -65,7 +65,7 @@ class Actions:
 def _amount(rng: np.random.Generator) -> float:
     """A non-zero amount: traces (weak) and clear movements (strong), the whole of (0, 1] on both sides of 0.5."""
     weak = rng.uniform() < 0.36
-    return float(np.clip(rng.beta(2.2, 4.2) if weak else rng.beta(4.2, 2.2), 0.02, 1.0))
+    return float(np.clip(rng.beta(2.2, 5.0) if weak else rng.beta(5.0, 2.2), 0.02, 1.0))
 
 
 def _participants(rng: np.random.Generator) -> set[str]:

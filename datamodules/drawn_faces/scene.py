@@ -35,15 +35,15 @@ def draw_scene(rng: np.random.Generator) -> Scene:
     """Draw the circumstances of one picture."""
     base = rng.uniform(40, 215) + rng.normal(0, 22, 3)
     return Scene(
-        roll=float(np.clip(rng.normal(0, 6), -16, 16)),
-        turn=float(np.clip(rng.normal(0, 0.035), -0.08, 0.08)),
-        shift=(float(rng.normal(0, 0.05)), float(rng.normal(-0.05, 0.05))),
-        zoom=float(rng.uniform(0.90, 1.08)),
-        light=(float(rng.normal(0, 0.14)), float(rng.normal(0, 0.08)), float(rng.uniform(0.80, 1.06))),
+        roll=float(np.clip(rng.normal(0, 4.5), -13, 13)),
+        turn=float(np.clip(rng.normal(0, 0.025), -0.06, 0.06)),
+        shift=(float(rng.normal(0, 0.036)), float(rng.normal(-0.05, 0.036))),
+        zoom=float(rng.uniform(0.93, 1.07)),
+        light=(float(rng.normal(0, 0.11)), float(rng.normal(0, 0.07)), float(rng.uniform(0.82, 1.05))),
         warmth=float(rng.normal(0, 0.05)),
         background=(base + rng.normal(0, 28, (4, 4, 3))).astype(np.float32),
-        blur=float(rng.uniform(0.0, 0.007)),
-        noise=float(rng.uniform(0.5, 6.0)),
+        blur=float(rng.uniform(0.0, 0.006)),
+        noise=float(rng.uniform(0.5, 4.5)),
         noise_seed=int(rng.integers(2**31)),
     )
 

@@ -22,7 +22,7 @@ def _names(resolved: Resolved) -> list[str]:
 
 
 def test_files_are_merged_in_order_each_after_what_it_extends(files: Files) -> None:
-    files({"deep": "seed: 1\nrunsdir: x\n".replace("runsdir", "runs_dir"), "base": "extends: deep\nseed: 2\n"})
+    files({"deep": "seed: 1\nruns_dir: x\n", "base": "extends: deep\nseed: 2\n"})
     files({"late": "extends: [deep]\nruns_dir: y\noptim: {clip: 3}\n", "data/a": A})
     resolved = resolve(files({"x": f"extends: [base, late, data/a]\noptim: {{clip: 4}}\n{REST}"}))
     assert _names(resolved) == ["deep", "base", "late", "a", "x"]
@@ -88,7 +88,8 @@ def test_the_file_and_the_command_line_win_over_a_swapped_fragment(files: Files)
 
 def test_a_swap_needs_not_the_fragment_it_replaces(files: Files) -> None:
     files({"data/b": B})
-    assert list(resolve(files({"x": f"extends: data/gone\n{REST}"}), ["data=b"]).config.data.datasets) == ["b"]
+    path = files({"x": f"extends: data/gone\n{REST}"})
+    assert list(resolve(path, ["data=b"]).config.data.datasets) == ["b"]
 
 
 def test_a_swapped_fragment_is_looked_up_from_the_experiment(files: Files) -> None:
@@ -106,10 +107,11 @@ def test_a_group_that_is_not_extended_goes_below_the_file(files: Files) -> None:
 
 
 @pytest.mark.parametrize(
-    ("swap", "key"), [("data=b", "data.datasets.a.root"), ("strategy=ddp", "strategy.name"), ("model=tiny", "vision.name")]
+    ("swap", "key"),
+    [("data=b", "data.datasets.a.root"), ("strategy=ddp", "strategy.name"), ("model=tiny", "vision.name")],
 )
 def test_a_swap_without_a_clear_effect_is_refused(files: Files, swap: str, key: str) -> None:
-    """The saved config of a run says everything itself: there a swap would change nothing, or mix datasets."""
+    """The saved config of a run says everything itself: a swap would change nothing or mix datasets."""
     files({"data/b": B})
     save(resolve(files({"x": f"{REST}{A}"})), "config.yaml")
     with pytest.raises(ConfigError) as caught:

@@ -111,10 +111,13 @@ def test_without_a_vocabulary_names_and_options_pass_unchecked(run_file: Path) -
 def test_a_question_mark_is_filled_from_any_side(files: Files) -> None:
     """`???` in a file demands a value; one from below or from the command line satisfies it."""
     files({"low": "seed: 4\n"})
-    path = files({"x": "extends: low\nseed: ???\ntrainer: {max_steps: ???}\ndata: {datasets: {a: {root: ???}}}\n"})
-    with pytest.raises(ConfigError, match=r"^x\.yaml:3: trainer\.max_steps has no value"):
+    text = (
+        "extends: low\nseed: ???\ntrainer:\n  max_steps: ???\ndata:\n  datasets:\n    a:\n      root: ???\n"
+    )
+    path = files({"x": text})
+    with pytest.raises(ConfigError, match=r"^x\.yaml:4: trainer\.max_steps has no value"):
         resolve(path)
-    with pytest.raises(ConfigError, match=r"^x\.yaml:4: data\.datasets\.a\.root has no value"):
+    with pytest.raises(ConfigError, match=r"^x\.yaml:8: data\.datasets\.a\.root has no value"):
         resolve(path, ["trainer.max_steps=1"])
     resolved = resolve(path, ["trainer.max_steps=1", "data.datasets.a.root=/faces"])
     assert (resolved.config.seed, resolved.provenance["seed"]) == (4, "low.yaml:1")

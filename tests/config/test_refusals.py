@@ -35,7 +35,8 @@ OVERRIDES = {
     f"{FACES}.rot=x": f"unknown key '{FACES}.rot', did you mean 'root'?",
     f"{FACES}.people=3": f"unknown key '{FACES}.people', did you mean 'options.people'?",
     f"{FACES}.options.peple=3": "unknown option 'peple' of dataset 'drawn_faces', did you mean 'people'?",
-    "data.datasets.plain_faces.options.x=1": "unknown option 'x' of dataset 'plain_faces', it takes no options",
+    "data.datasets.plain_faces.options.x=1": "unknown option 'x' of dataset 'plain_faces', "
+    "it takes no options",
     f"{FACES}.aus=[AU1,AU12T]": f"{FACES}.aus has an unknown Action Unit 'AU12T', did you mean 'AU12'?",
     "adapter.targets.0=q": "adapter.targets must be a list such as [a, b], not {'0': 'q'}",
     # choices
@@ -47,7 +48,8 @@ OVERRIDES = {
     "trainer.precision=32": "trainer.precision has no choice '32', did you mean '32-true'?",
     "trainer.accelerator=cpus": "trainer.accelerator has no choice 'cpus', did you mean 'cpu'?",
     "strategy.name=dpp": "strategy.name has no choice 'dpp', did you mean 'ddp'?",
-    f"{FACES}.options.coding=singel": f"{FACES}.options.coding has no choice 'singel', did you mean 'single'?",
+    f"{FACES}.options.coding=singel": f"{FACES}.options.coding has no choice 'singel', "
+    "did you mean 'single'?",
     # types
     "trainer.max_steps=abc": "trainer.max_steps must be a whole number, not 'abc'",
     "trainer.max_steps=1.5": "trainer.max_steps must be a whole number, not 1.5",
@@ -75,13 +77,14 @@ OVERRIDES = {
     "optim.lr_lora=nan": "optim.lr_lora must be a finite number, not nan",
     "adapter.dropout=1": "adapter.dropout must be below 1, not 1.0",
     "trainer.val_samples=0": "trainer.val_samples must be at least 1, not 0",
-    "experiment=../up": "experiment names a folder, so '../up' must be letters, digits, '.', '_', '-', no sign first",
+    "experiment=../up": "experiment names a folder, so '../up' must be letters, digits, '.', '_', '-', "
+    "no sign first",
     "strategy.devices=2": "strategy.devices is 2, but strategy 'single' uses one: write strategy=ddp",
     # the override itself
     "trainer.max_steps": "'trainer.max_steps' is not key=value, such as trainer.max_steps=100",
     "=1": "'=1' is not key=value, such as trainer.max_steps=100",
     "data=": "'data=' names no fragment: write data=NAME",
-    "seed=[1": "the value of seed=[1 cannot be read: did not find expected ',' or ']'",
+    "seed=[1": "the value of seed=[1 cannot be read: expected ',' or ']', but got '<stream end>'",
     "seed=${": "the value of seed=${ cannot be read: no viable alternative at input '${'",
     "runs_dir=${nope}": "runs_dir cannot be worked out: Interpolation key 'nope' not found",
 }
@@ -104,9 +107,11 @@ def test_a_missing_option_says_which_key_to_set(run_file: Path, words: Vocabular
 
 
 FILES = {
-    "trainer:\n  max_steps: 1\n  max_stepz: 1\n": "x.yaml:3: unknown key 'trainer.max_stepz', did you mean 'max_steps'?",
-    "seed: 1\noptim: {lr: 1}\n": "x.yaml:2: unknown key 'optim.lr', did you mean 'min_lr'?",
-    "data:\n  datasets:\n    drawn_fces:\n": "x.yaml:3: unknown dataset 'drawn_fces', did you mean 'drawn_faces'?",
+    "trainer:\n  max_steps: 1\n  max_stepz: 1\n": "x.yaml:3: unknown key 'trainer.max_stepz', "
+    "did you mean 'max_steps'?",
+    "seed: 1\noptim: {lr: 1}\n": "x.yaml:2: unknown key 'optim.lr', did you mean 'lr_projector'?",
+    "data:\n  datasets:\n    drawn_fces:\n": "x.yaml:3: unknown dataset 'drawn_fces', "
+    "did you mean 'drawn_faces'?",
     "seed:\n  - 1\n": "x.yaml:1: seed must be a whole number, not [1]",
     "\nseed: one\n": "x.yaml:2: seed must be a whole number, not 'one'",
     "seed: 1\nexperiment: yes\n": "x.yaml:2: experiment must be text, not True",
@@ -116,16 +121,18 @@ FILES = {
     "- a\n- b\n": "x.yaml:1: is no mapping: write keys as 'key: value'",
     "\nhello\n": "x.yaml:2: is no mapping: write keys as 'key: value'",
     "seed: 1\ntrainer: [1\n": "x.yaml:3: is not valid YAML here: expected ',' or ']', but got '<stream end>'",
-    "seed: 1\n\tx: 2\n": "x.yaml:2: is not valid YAML here: found character '\\t' that cannot start any token",
+    "seed: 1\n\tx: 2\n": "x.yaml:2: is not valid YAML here: found character '\\t' "
+    "that cannot start any token",
     "seed: 1\nseed: 2\n": "x.yaml:2: is not valid YAML here: found duplicate key seed",
     "seed: 1\n---\nseed: 2\n": "x.yaml:2: is not valid YAML here: but found another document",
     "seed: 1\nruns_dir: ${\n": "x.yaml:2: cannot be read: no viable alternative at input '${'",
     "extends: {a: 1}\n": "x.yaml:1: extends must be a list of fragments, such as [base, data/synthetic]",
-    "seed: 1\nextends: [1]\n": "x.yaml:2: extends must be a list of fragments, such as [base, data/synthetic]",
+    "seed: 1\nextends: [1]\n": "x.yaml:2: extends must be a list of fragments, "
+    "such as [base, data/synthetic]",
     "data: {datasets: {plain_faces: }}\n": "x.yaml: trainer.max_steps has no value: set it, or add "
     "trainer.max_steps=... (a whole number) behind the file",
-    "trainer: {max_steps: 1}\n": "data.datasets names no dataset: extend a data/ fragment, or write data=NAME; "
-    "there are drawn_faces, plain_faces, table_faces",
+    "trainer: {max_steps: 1}\n": "data.datasets names no dataset: extend a data/ fragment, "
+    "or write data=NAME; there are drawn_faces, plain_faces, table_faces",
 }
 
 
@@ -137,20 +144,27 @@ def test_a_file_is_refused_with_its_line(files: Files, words: Vocabulary, text: 
 def test_a_tag_in_a_file_never_runs_code(files: Files, words: Vocabulary, tmp_path: Path) -> None:
     text = "seed: 1\nruns_dir: !!python/object/apply:os.mkdir ['hacked']\n"
     message = _refusal(files({"x": text}), [], words)
-    assert message.startswith("x.yaml:2: is not valid YAML here: could not determine a constructor for the tag")
+    assert message.startswith(
+        "x.yaml:2: is not valid YAML here: could not determine a constructor for the tag"
+    )
     assert not (tmp_path / "hacked").exists()
 
 
 def test_what_is_no_readable_file_is_named(files: Files, words: Vocabulary, tmp_path: Path) -> None:
     files({"demo": "seed: 1\n", "folder/inner": "seed: 1\n"})
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\xff\xfe")
-    assert _refusal(Path("dmo.yaml"), [], words) == "dmo.yaml: there is no such file, did you mean 'demo.yaml'?"
+    assert (
+        _refusal(Path("dmo.yaml"), [], words) == "dmo.yaml: there is no such file, did you mean 'demo.yaml'?"
+    )
     assert _refusal(Path("demo"), [], words) == "demo: there is no such file, did you mean 'demo.yaml'?"
     hint = "cannot be read (no such file or directory): give a file like experiments/demo.yaml"
     assert _refusal(Path("no/where.yaml"), [], words) == f"no/where.yaml: {hint}"
     hint = "cannot be read (is a directory): give a file like experiments/demo.yaml"
     assert _refusal(Path("folder"), [], words) == f"folder: {hint}"
-    assert _refusal(Path("picture.png"), [], words) == "picture.png: is not UTF-8 text, so it is no experiment file"
+    assert (
+        _refusal(Path("picture.png"), [], words)
+        == "picture.png: is not UTF-8 text, so it is no experiment file"
+    )
 
 
 def test_a_value_from_below_is_refused_where_it_stands(files: Files, words: Vocabulary) -> None:

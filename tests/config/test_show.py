@@ -28,22 +28,47 @@ def test_every_value_stands_beside_its_origin(run_file: Path, words: Vocabulary)
     assert len(set(columns)) == 1
 
 
-TRICKY = ("null", "1e-3", "true", "a # b", "a: b", "[x", "{", "a, b", " edge ", "", "tab\there", "é ü", "'q'", '"', "010")
+TRICKY = (
+    "null",
+    "1e-3",
+    "true",
+    "a # b",
+    "a: b",
+    "[x",
+    "{",
+    "a, b",
+    " edge ",
+    "",
+    "tab\there",
+    "é ü",
+    "'q'",
+    '"',
+    "010",
+)
 
 
-@pytest.mark.parametrize("value", [*TRICKY, "two\nlines", "${seed}", "-", "2024-01-01", "~", "!!x", "&a", "*a", "%", "@"])
+@pytest.mark.parametrize(
+    "value", [*TRICKY, "two\nlines", "${seed}", "-", "2024-01-01", "~", "!!x", "&a", "*a", "%", "@"]
+)
 def test_any_text_survives_the_round_trip(files: Files, run_file: Path, value: str) -> None:
     before = resolve(run_file)
     before.config.runs_dir = value
     before.config.adapter.targets = ["a", value]
     before.config.data.datasets["drawn_faces"].options = {"x": value, "y": {"z": [value, {"k": value}]}}
-    places = dict.fromkeys(("data.datasets.drawn_faces.options.x", "data.datasets.drawn_faces.options.y.z"), "test")
+    places = dict.fromkeys(
+        ("data.datasets.drawn_faces.options.x", "data.datasets.drawn_faces.options.y.z"), "test"
+    )
     before = replace(before, provenance=before.provenance | places)
     assert resolve(save(before, "saved.yaml")).config == before.config
 
 
 def test_a_saved_config_resolves_to_the_same_run(run_file: Path, words: Vocabulary) -> None:
-    overrides = ["seed=7", "optim.lr_lora=3e-7", "data.datasets.drawn_faces.options.size=0.1", "trainer.val_every=2"]
+    overrides = [
+        "seed=7",
+        "optim.lr_lora=3e-7",
+        "data.datasets.drawn_faces.options.size=0.1",
+        "trainer.val_every=2",
+    ]
     before = resolve(run_file, overrides, words)
     path = save(before, "runs.yaml")
     after = resolve(path, (), words)
