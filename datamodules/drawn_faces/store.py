@@ -1,0 +1,79 @@
+"""Drawn faces on disk: drawn once, in parallel, then read like any other dataset's pictures.
+
+The file's name carries a fingerprint of the drawing code, so that a store is never read by code that would draw
+otherwise. It is written under a temporary name and renamed when it is complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from datamodules.drawn_faces.scene import draw_face
+
+Face = tuple[int, int]  # person, number of the face
+_CHUNK = 64
+
+
+def drawing_fingerprint() -> str:
+    """A short hash of everything that decides the pixels: the code of this package and the libraries' versions."""
+    digest = hashlib.sha256(f"{np.__version__} {cv2.__version__}".encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def store_path(root: Path, population: int, faces: Sequence[Face], size: int) -> Path:
+    """Where these faces are kept below ``root``."""
+    wanted = hashlib.sha256(repr((population, list(faces), size)).encode()).hexdigest()[:12]
+    return root / f"faces-{size}px-{wanted}-{drawing_fingerprint()}.npy"
+
+
+def _draw_chunk(job: tuple[int, Sequence[Face], int]) -> npt.NDArray[np.uint8]:
+    population, faces, size = job
+    cv2.setNumThreads(1)
+    return np.stack([draw_face(population, person, number, size)[0] for person, number in faces])
+
+
+def ensure_store(path: Path, population: int, faces: Sequence[Face], size: int) -> None:
+    """Draw the faces into ``path`` unless it is there.
+
+    Args:
+        path: from `store_path`.
+        population: seed of the population.
+        faces: what to draw, in the order of the rows.
+        size: side of the pictures in pixels.
+    """
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    jobs = [(population, faces[start : start + _CHUNK], size) for start in range(0, len(faces), _CHUNK)]
+    try:
+        rows = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(faces), size, size, 3))
+        workers = min(len(jobs), os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count() or 1)
+        with (
+            ProcessPoolExecutor(workers, get_context("spawn")) as pool,
+            tqdm(total=len(faces), desc="drawing faces", unit="face", leave=False) as bar,
+        ):
+            for number, chunk in enumerate(pool.map(_draw_chunk, jobs)):
+                rows[number * _CHUNK : number * _CHUNK + len(chunk)] = chunk
+                bar.update(len(chunk))
+        rows.flush()
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def open_store(path: Path) -> npt.NDArray[np.uint8]:
+    """The drawn faces, uint8 [N, S, S, 3], mapped from disk."""
+    return np.asarray(np.load(path, mmap_mode="r"))

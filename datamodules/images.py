@@ -1,0 +1,49 @@
+"""Reading picture files that a user brought: checked before they are decoded, one named error for whatever is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from datamodules.errors import BrokenImageError, DatasetError
+
+MAX_SIDE = 10_000
+"""Largest side in pixels that is decoded; a larger picture is a mistake or an attack (decompression bomb)."""
+
+
+def inside(root: Path, relative: str, origin: str) -> Path:
+    """The file ``relative`` below ``root``; symbolic links are followed before it is checked.
+
+    Raises:
+        DatasetError: the path leads out of the root.
+    """
+    path = (root / relative).resolve()
+    if not path.is_relative_to(root.resolve()):
+        raise DatasetError(f"{origin}: the path '{relative}' leads out of {root}: give a path below the root")
+    return path
+
+
+def read_image(path: Path) -> npt.NDArray[np.uint8]:
+    """Read one picture.
+
+    Returns:
+        RGB uint8 [H, W, 3].
+
+    Raises:
+        BrokenImageError: missing, not a picture, truncated, or larger than `MAX_SIDE`.
+    """
+    try:
+        with Image.open(path) as picture:
+            if max(picture.size) > MAX_SIDE:
+                width, height = picture.size
+                raise BrokenImageError.of(path, f"it has {width} x {height} pixels, at most {MAX_SIDE} a side are read")
+            return np.array(picture.convert("RGB"))
+    except FileNotFoundError:
+        raise BrokenImageError.of(path, "there is no such file") from None
+    except Image.DecompressionBombError:
+        raise BrokenImageError.of(path, f"more than {MAX_SIDE} pixels a side") from None
+    except (OSError, ValueError, SyntaxError) as error:  # what Pillow's decoders raise for damaged files
+        raise BrokenImageError.of(path, str(error).partition("\n")[0]) from None

@@ -1,0 +1,111 @@
+"""Who trains, who validates, who is tested: named, versioned, hashed splits of *people*. No torch here.
+
+A protocol says who is tested in each fold. The validation people are always carved out of the training part, so
+that nothing (epoch, threshold, penalty) can be chosen on the people that are tested.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from datamodules.errors import DatasetError, EmptyDatasetError, SubjectLeakError
+
+VALIDATION_SHARE = 0.15
+"""Share of the training people that validate; ours: enough people for a stable choice, few enough to miss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The people of one fold; the three parts share nobody."""
+
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+    test: tuple[str, ...]
+
+    def part(self, name: str) -> tuple[str, ...]:
+        """The people of ``train``, ``val`` or ``test``."""
+        return {"train": self.train, "val": self.val, "test": self.test}[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """A named way of testing.
+
+    Attributes:
+        name: as in configs and tables.
+        version: raised whenever the people of a fold change.
+        folds: the tested people of each fold, fold 1 first.
+    """
+
+    name: str
+    version: int
+    folds: tuple[tuple[str, ...], ...]
+
+    def split(self, subjects: Collection[str], fold: int) -> Split:
+        """The people of one fold.
+
+        Args:
+            subjects: everybody in the dataset.
+            fold: counted from 1.
+
+        Raises:
+            DatasetError: there is no such fold.
+            EmptyDatasetError: nobody is left to train on, to validate or to test.
+            SubjectLeakError: somebody would be in two parts.
+        """
+        if not 1 <= fold <= len(self.folds):
+            raise DatasetError(f"protocol '{self.name}' has folds 1 to {len(self.folds)}, not {fold}")
+        tested = set(self.folds[fold - 1])
+        test = tuple(sorted(subject for subject in set(subjects) if subject in tested))
+        train, val = carve_validation(sorted(set(subjects) - tested))
+        split = Split(train, val, test)
+        for name in ("train", "val", "test"):
+            if not split.part(name):
+                raise EmptyDatasetError.of(
+                    self.name, f"the {name} part of fold {fold}", "people of this part (see its protocol)"
+                )
+        check_disjoint(split, self.name)
+        return split
+
+    def fingerprint(self) -> str:
+        """A short hash of who is tested when."""
+        text = repr((self.name, self.version, [sorted(fold) for fold in self.folds]))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def carve_validation(
+    subjects: Sequence[str], share: float = VALIDATION_SHARE
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Divide training people into those who train and those who validate.
+
+    The choice goes by a hash of the name: it depends on no seed and on nobody else, so that a person keeps the part
+    when others join.
+
+    Returns:
+        People who train and people who validate (at least one, if there are two), both sorted.
+    """
+    count = max(1, round(share * len(subjects))) if len(subjects) > 1 else 0
+    ordered = sorted(subjects, key=lambda name: hashlib.sha256(f"validation {name}".encode()).hexdigest())
+    return tuple(sorted(ordered[count:])), tuple(sorted(ordered[:count]))
+
+
+def people_folds(name: str, version: int, subjects: Collection[str], folds: int) -> Protocol:
+    """A protocol for data without a canonical one: people dealt out to ``folds`` folds by a hash of their names."""
+    ordered = sorted(set(subjects), key=lambda one: hashlib.sha256(f"fold {one}".encode()).hexdigest())
+    return Protocol(name, version, tuple(tuple(sorted(ordered[start::folds])) for start in range(folds)))
+
+
+def check_disjoint(split: Split, protocol: str) -> None:
+    """Refuse a split with one person in two parts.
+
+    Raises:
+        SubjectLeakError: names the person and both parts.
+    """
+    seen: dict[str, str] = {}
+    for part in ("train", "val", "test"):
+        for subject in split.part(part):
+            if subject in seen:
+                raise SubjectLeakError.of(subject, seen[subject], part, protocol)
+            seen[subject] = part
