@@ -55,7 +55,7 @@ def _fit(arguments: argparse.Namespace) -> int:
     from aullava.vocabulary import vocabulary
 
     resolved = resolve(arguments.experiment, arguments.overrides, vocabulary())
-    from aullava.build import fit
+    from aullava.jobs import fit
 
     print(f"run: {fit(resolved)}")
     return 0
@@ -71,7 +71,7 @@ def _test(arguments: argparse.Namespace) -> int:
 
 def _score(arguments: argparse.Namespace, split: Literal["val", "test"]) -> int:
     _check_run(arguments.run, arguments.overrides)
-    from aullava.build import evaluate
+    from aullava.jobs import evaluate
 
     _print_scores(evaluate(arguments.run, split, arguments.overrides))
     return 0
@@ -83,7 +83,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     for image in arguments.images:
         if not image.is_file():
             raise UsageError(f"there is no image {image}: give the files of pictures")
-    from aullava.build import predict
+    from aullava.jobs import predict
 
     written = predict(arguments.run, arguments.images, formats, arguments.out)
     if written is not None:

@@ -180,6 +180,10 @@ class AUDataModule(LightningDataModule):
         """The face of one row as training sees it."""
         return self._transform(self.sample(row), seed)
 
+    def pictures(self) -> str:
+        """Which pictures the rows of the index show: equal for datasets that show the same ones in the same order."""
+        return f"{self.name}:{self.settings.root}"
+
     def fingerprint(self) -> str:
         """A short hash of labels, codes, scale and people of the fold: equal for comparable results only."""
         parts = (self.name, self.asked_aus, self.coded_scale().value, self.index.fingerprint(), self.split)

@@ -72,6 +72,10 @@ class Synthetic(AUDataModule):
             self._pictures = open_store(self._path())
         return np.array(self._pictures[int(place)])
 
+    def pictures(self) -> str:
+        """The store: the three synthetic datasets share it."""
+        return str(self._path())
+
     def protocol(self, name: str, subjects: Sequence[str]) -> Protocol:
         """The last people of the population are tested, the others train."""
         return Protocol(name, 1, (tuple(sorted(subjects)[self.options.train_people :]),))

@@ -1,0 +1,92 @@
+"""What the scores of a run are set beside: a linear probe on the same frozen features, and constant answers."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aullava.evaluation.constants import always_present, always_zero, training_mean
+from aullava.evaluation.feature_space import FeatureSpace
+from aullava.evaluation.probe import Criterion, LinearProbe, ProbeAnswers
+from aullava.evaluation.scores import ScoreBook
+from aullava.models.vision import ImagePreprocessor, VisionEncoder
+from datamodules.action_units import Scale
+from datamodules.base import AUDataModule
+from datamodules.sampling import spread
+
+MAX_TRAINING_FACES = 5000
+"""A probe on all patch features learns on at most so many faces, evenly spread: its kernel grows with their square."""
+
+PROBE, PRESENT, ZERO, MEAN = "linear_probe", "always_present", "always_zero", "training_mean"
+
+
+class Baselines:
+    """Fits and scores the baselines of several datasets; features of shared pictures are computed once.
+
+    Args:
+        encoder: the frozen encoder of the run.
+        preprocess: its image preprocessor.
+    """
+
+    def __init__(self, encoder: VisionEncoder, preprocess: ImagePreprocessor) -> None:
+        self.encoder = encoder
+        self.preprocess = preprocess
+        self._features: dict[tuple[str, tuple[int, ...]], Tensor] = {}
+        self._spaces: dict[tuple[str, tuple[int, ...]], FeatureSpace] = {}
+
+    def scores(self, data: AUDataModule, limit: int | None) -> dict[str, dict[str, float]]:
+        """Scores of every baseline on the test faces of one dataset, as `ScoreBook.compute` names them.
+
+        Args:
+            data: the dataset, set up.
+            limit: test faces used; None: all.
+        """
+        train = [data.rows("train")[place] for place in spread(len(data.rows("train")), MAX_TRAINING_FACES)]
+        val, test = data.rows("val", MAX_TRAINING_FACES // 4), data.rows("test", limit)
+        scale, count = data.coded_scale(), len(data.asked_aus)
+        target = torch.from_numpy(data.index.labels[train])
+        truth = torch.from_numpy(data.index.labels[test])
+        probe = LinearProbe.fit(
+            self._space(data, train),
+            target,
+            (self._encoded(data, val), torch.from_numpy(data.index.labels[val])),
+            aus=data.asked_aus,
+            scale=scale,
+            criterion=Criterion.PCC,
+        )
+        answers = probe.answer(self._encoded(data, test))
+        constants = {ZERO: always_zero(len(test), count)}
+        if scale is not Scale.INTENSITY:
+            constants[PRESENT] = always_present(len(test), count, scale)
+        if scale is not Scale.PRESENCE:  # the rounded mean of a rare AU is "absent", which always_zero shows already
+            constants[MEAN] = training_mean(target, len(test), scale)
+        book = ScoreBook(data.asked_aus, scale)
+        found = {PROBE: _scored(book, answers, truth)}
+        return found | {name: _scored(book, ProbeAnswers(values, None), truth) for name, values in constants.items()}
+
+    def _space(self, data: AUDataModule, rows: list[int]) -> FeatureSpace:
+        key = (data.pictures(), tuple(rows))
+        if key not in self._spaces:
+            self._spaces[key] = FeatureSpace(self._encoded(data, rows))
+        return self._spaces[key]
+
+    @torch.no_grad()
+    def _encoded(self, data: AUDataModule, rows: list[int]) -> Tensor:
+        """Features of all patches, float32 [N, P * D]."""
+        key = (data.pictures(), tuple(rows))
+        if key not in self._features:
+            parts = []
+            for start in range(0, len(rows), data.loading.eval_batch_size):
+                some = rows[start : start + data.loading.eval_batch_size]
+                images = [data.load_image(str(data.index.places[row])) for row in some]
+                parts.append(self.encoder(self.preprocess(images)).flatten(1).float())
+            self._features[key] = torch.cat(parts)
+        return self._features[key]
+
+
+def _scored(book: ScoreBook, answers: ProbeAnswers, truth: Tensor) -> dict[str, float]:
+    book.reset()
+    present = None if answers.present is None or book.scale is Scale.PRESENCE else answers.present
+    book.update(answers.values, truth, present=present)
+    return {name: value for name, value in book.compute().items() if np.isfinite(value)}

@@ -1,0 +1,128 @@
+"""From a config to the parts of a run. Reads as the story of what AU-LLaVA is."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+
+from lightning import Callback, Trainer
+from lightning.pytorch.callbacks import LearningRateMonitor
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from aullava.config.schema import Config, DatasetConfig
+from aullava.models.llm import add_lora, load_llm, load_tokenizer
+from aullava.models.projector import build_projector
+from aullava.models.vision import load_preprocessor, load_vision
+from aullava.models.vlm import FaceLanguageModel
+from aullava.text.collate import Collator
+from aullava.text.errors import choose
+from aullava.text.grammar import AnswerForm
+from aullava.text.question import Layout, Order, QuestionStyle
+from aullava.training.callbacks.answers import SampleAnswers
+from aullava.training.callbacks.progress import StepProgress
+from aullava.training.callbacks.throughput import Throughput
+from aullava.training.callbacks.weights import SaveWeights
+from aullava.training.module import Asked, AULightningModule
+from datamodules import registry
+from datamodules.base import AUDataModule
+from datamodules.mixture import Mixture
+from datamodules.options import DatasetSettings, LoaderSettings
+
+# What Lightning says at every start and no user of ours can act upon.
+logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+warnings.filterwarnings("ignore", message=r".*in eval mode at the start of training")  # the frozen parts
+warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
+warnings.filterwarnings("ignore", message=r".*does not have many workers")  # 0 workers is the fastest for drawn faces
+
+
+def build_model(config: Config) -> FaceLanguageModel:
+    """Frozen encoder, projector, frozen language model with LoRA."""
+    vision = load_vision(config.vision.name, config.vision.layer)
+    llm = load_llm(config.llm.name, config.llm.attention)
+    projector = build_projector(config.projector.kind, vision.dim, llm.config.hidden_size)
+    adapter = config.adapter
+    adapted = add_lora(llm, adapter.r, adapter.alpha, adapter.dropout, adapter.targets)
+    return FaceLanguageModel(vision, projector, adapted)
+
+
+def build_collator(config: Config, model: FaceLanguageModel) -> Collator:
+    """What turns samples into questions and answers for this model."""
+    style = QuestionStyle(
+        order=choose(Order, config.text.order, "text.order"),
+        definitions=config.text.definitions,
+        layout=choose(Layout, config.text.layout, "text.layout"),
+    )
+    return Collator(
+        load_tokenizer(config.llm.name),
+        style,
+        choose(AnswerForm, config.answer.form, "answer.form"),
+        model.vision.num_tokens,
+        load_preprocessor(config.vision.name),
+        config.llm.max_length or model.context_length,
+    )
+
+
+def build_dataset(name: str, dataset: DatasetConfig, loading: LoaderSettings) -> AUDataModule:
+    """One registered dataset."""
+    options = registry.option_types()[name]
+    settings = DatasetSettings(
+        root=None if dataset.root is None else Path(dataset.root).expanduser(),
+        aus=None if dataset.aus is None else tuple(dataset.aus),
+        protocol=dataset.protocol,
+        fold=dataset.fold,
+        weight=dataset.weight,
+        options=None if options is None else options(**dataset.options),
+    )
+    module: AUDataModule = registry.load(name)(settings, loading)
+    return module
+
+
+def build_data(config: Config) -> Mixture:
+    """The datasets of a run."""
+    loading = LoaderSettings(
+        batch_size=config.data.batch_size,
+        eval_batch_size=config.data.eval_batch_size,
+        num_workers=config.data.num_workers,
+        flip=config.data.flip,
+        seed=config.seed,
+        val_samples=config.trainer.val_samples,
+        test_samples=config.evaluation.test_samples,
+    )
+    return Mixture([build_dataset(name, one, loading) for name, one in config.data.datasets.items()], loading)
+
+
+def build_module(config: Config, model: FaceLanguageModel, collator: Collator, data: Mixture) -> AULightningModule:
+    """Model, questions and optimiser as one Lightning module; the data learn how to make batches."""
+    data.connect(collator, collator.prompts)
+    asked = [Asked(member.name, member.asked_aus, member.coded_scale()) for member in data.members]
+    return AULightningModule(model, collator, asked, config.optim, config.trainer.max_steps)
+
+
+def build_trainer(config: Config, run: Path, callbacks: list[Callback] | None = None) -> Trainer:
+    """Lightning's trainer for a run folder."""
+    settings = config.trainer
+    return Trainer(
+        accelerator=settings.accelerator,
+        devices=config.strategy.devices,
+        strategy="auto" if config.strategy.name == "single" else config.strategy.name,
+        precision=settings.precision,  # type: ignore[arg-type]  # checked against the schema's choices
+        max_steps=settings.max_steps,
+        max_epochs=-1,
+        accumulate_grad_batches=settings.accumulate,
+        gradient_clip_val=config.optim.clip or None,
+        val_check_interval=(settings.val_every or settings.max_steps) * settings.accumulate,
+        check_val_every_n_epoch=None,
+        log_every_n_steps=settings.log_every,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        logger=TensorBoardLogger(run, name="tensorboard", version=""),
+        callbacks=callbacks or [],
+    )
+
+
+def training_callbacks(run: Path) -> list[Callback]:
+    """What runs beside the steps of a fit."""
+    return [StepProgress(refresh_rate=10), LearningRateMonitor("step"), Throughput(), SampleAnswers(), SaveWeights(run)]

@@ -1,0 +1,108 @@
+"""The main job, end to end: train on drawn faces, test on people never seen, show what came out."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import cv2
+
+from aullava.baselines import MEAN, PRESENT, PROBE, ZERO
+from aullava.build import build_data
+from aullava.config.fragments import EXPERIMENTS
+from aullava.config.load import resolve
+from aullava.config.schema import Config
+from aullava.evaluation.tables import text_table
+from aullava.jobs import evaluate, fit, predict
+from aullava.training.run_folder import update_result
+from aullava.vocabulary import vocabulary
+from datamodules.action_units import Scale
+from datamodules.mixture import Mixture
+
+METRICS: Mapping[Scale, tuple[str, ...]] = {
+    Scale.PRESENCE: ("f1",),
+    Scale.LEVEL: ("f1", "mae"),
+    Scale.INTENSITY: ("pcc", "mae"),
+}
+BASELINES: Mapping[str, str] = {
+    PROBE: "linear probe",
+    PRESENT: "always present",
+    ZERO: "always 0",
+    MEAN: "training mean",
+}
+
+
+def run_demo(overrides: Sequence[str] = ()) -> int:
+    """Fit, test and show ``experiments/demo.yaml``.
+
+    Args:
+        overrides: changes of its config, as on the command line.
+
+    Returns:
+        0; what goes wrong is raised.
+    """
+    started = time.monotonic()
+    resolved = resolve(EXPERIMENTS / "demo.yaml", overrides, vocabulary())
+    names = ", ".join(resolved.config.data.datasets)
+    print(f"One model, trained on {names}: drawn faces, three ways of coding them.\n")
+    run = fit(resolved)
+    print(f"\nTesting it on people it has never seen ({run}) ...")
+    scores = evaluate(run, "test")
+    data = build_data(resolved.config)
+    print_tables(data, scores)
+    _one_face(run, data)
+    seconds = round(time.monotonic() - started, 1)
+    update_result(run, {"seconds": seconds})
+    _goodbye(run, resolved.config, seconds)
+    return 0
+
+
+def print_tables(data: Mixture, scores: Mapping[str, float]) -> None:
+    """Scores per Action Unit of every dataset, beside its baselines on the same faces."""
+    for member in data.members:
+        faces = len(member.rows("test", member.loading.test_samples))
+        people = len(member.split.test)
+        print(f"\n{member.name}: {member.coded_scale().value}, {faces} faces of {people} held-out people")
+        for metric in METRICS[member.coded_scale()]:
+            rows = score_rows(scores, member.name, metric)
+            print("\n" + text_table(rows, member.asked_aus, metric), end="")
+
+
+def score_rows(scores: Mapping[str, float], dataset: str, metric: str) -> dict[str, dict[str, float]]:
+    """The rows of one table: the model first, then the baselines that have this metric.
+
+    Args:
+        scores: flat names of `aullava.jobs.evaluate` to values.
+        dataset: registered name.
+        metric: f1, mae or pcc.
+    """
+    wanted = {"AU-LLaVA": f"test/{dataset}/"}
+    wanted |= {title: f"baseline/{name}/{dataset}/" for name, title in BASELINES.items()}
+    rows = {title: _below(scores, prefix) for title, prefix in wanted.items()}
+    return {title: found for title, found in rows.items() if f"{metric}_macro" in found}
+
+
+def _below(scores: Mapping[str, float], prefix: str) -> dict[str, float]:
+    return {key.removeprefix(prefix): value for key, value in scores.items() if key.startswith(prefix)}
+
+
+def _one_face(run: Path, data: Mixture) -> None:
+    """Ask about one held-out face in all formats, and draw the answers."""
+    member = data.members[0]
+    row = member.rows("test")[7]
+    face = run / "demo" / "face.png"
+    face.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(face), cv2.cvtColor(member.sample(row).image, cv2.COLOR_RGB2BGR))
+    print(f"\nOne face of a held-out person ({member.index.sample_ids[row]}), asked in every format:")
+    predict(run, [face], None, face.parent)
+
+
+def _goodbye(run: Path, config: Config, seconds: float) -> None:
+    result = json.loads((run / "result.json").read_text())
+    print(f"\n{len(result)} scores in {run / 'result.json'}")
+    print(f"picture: {run / 'demo' / '0001_face.png'}")
+    print(f"curves:  tensorboard --logdir {shlex.quote(config.runs_dir)}   (then open http://localhost:6006)")
+    print(f"done in {seconds:.0f} s")

@@ -1,0 +1,191 @@
+"""What the verbs of the command line do with a run: fit it, score it, ask it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from lightning import seed_everything
+from PIL import Image
+
+from aullava.baselines import Baselines
+from aullava.build import build_collator, build_data, build_model, build_module, build_trainer, training_callbacks
+from aullava.config.load import Resolved, resolve
+from aullava.config.schema import Config
+from aullava.config.show import save
+from aullava.decoding.generate import answer_samples
+from aullava.evaluation.draw import answers_card
+from aullava.models.vision import ImagePreprocessor
+from aullava.text.answer import Answer
+from aullava.training.checkpoint import load_weights
+from aullava.training.errors import RunError
+from aullava.training.run_folder import new_run, update_result, versions, write_json, write_text
+from aullava.vocabulary import vocabulary
+from datamodules.action_units import UNKNOWN, Scale
+from datamodules.images import read_image
+from datamodules.mixture import Mixture
+from datamodules.sample import AUSample
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # loader processes are forked after its first use
+
+
+def fit(resolved: Resolved) -> Path:
+    """Train a model into a new run folder.
+
+    Returns:
+        The folder, with config.yaml, overrides.txt, versions.json, fingerprint.json, result.json, the TensorBoard
+        events and the trained weights.
+    """
+    config = resolved.config
+    started = time.monotonic()
+    seed_everything(config.seed, workers=True, verbose=False)
+    data = build_data(config)
+    data.prepare_data()
+    data.setup("fit")
+    model = build_model(config)
+    collator = build_collator(config, model)
+    module = build_module(config, model, collator, data)
+    run = new_run(Path(config.runs_dir), config.experiment)
+    _record(resolved, data, run)
+    print_parameters(model.parameter_report())
+    trainer = build_trainer(config, run, training_callbacks(run))
+    trainer.fit(module, datamodule=data)
+    update_result(run, {**module.scores, "seconds": round(time.monotonic() - started, 1)})
+    return run
+
+
+def evaluate(run: Path, split: Literal["val", "test"], overrides: Sequence[str] = ()) -> dict[str, float]:
+    """Score the weights of a run on its validation or test people; the scores join the run's result.json.
+
+    Args:
+        run: folder of the run.
+        split: which people.
+        overrides: changes of the run's config, as on the command line.
+
+    Returns:
+        Flat names such as ``test/synthetic_bp4d/f1_macro`` to values, baselines among them for a test.
+    """
+    config = resolve(run / "config.yaml", overrides, vocabulary()).config
+    seed_everything(config.seed, workers=True, verbose=False)
+    data = build_data(config)
+    data.prepare_data()
+    data.setup(split)
+    model = build_model(config)
+    load_weights(model, run)
+    collator = build_collator(config, model)
+    module = build_module(config, model, collator, data)
+    trainer = build_trainer(config, run)
+    trainer.logger = None
+    if split == "val":
+        trainer.validate(module, datamodule=data, verbose=False)
+    else:
+        trainer.test(module, datamodule=data, verbose=False)
+    scores = dict(module.scores)
+    if split == "test" and config.evaluation.baselines:
+        preprocess = collator.preprocess
+        assert isinstance(preprocess, ImagePreprocessor)
+        scores |= baseline_scores(Baselines(model.vision, preprocess), data)
+    update_result(run, scores)
+    return scores
+
+
+def baseline_scores(baselines: Baselines, data: Mixture) -> dict[str, float]:
+    """``baseline/<name>/<dataset>/<score>`` for every dataset."""
+    found: dict[str, float] = {}
+    for member in data.members:
+        for name, scores in baselines.scores(member, member.loading.test_samples).items():
+            found |= {f"baseline/{name}/{member.name}/{score}": value for score, value in scores.items()}
+    return found
+
+
+def predict(run: Path, images: Sequence[Path], formats: tuple[str, ...] | None, out: Path | None) -> Path | None:
+    """Answer for pictures of one face each, in one or more formats.
+
+    Args:
+        run: folder of the run.
+        images: picture files, the face filling the picture as in the training crops.
+        formats: which questions; None: those that the run was trained on.
+        out: folder for ``answers.csv`` and a drawing per picture; None: the answers are printed only.
+
+    Returns:
+        The table that was written, or None.
+
+    Raises:
+        RunError: a format that the run was not trained on.
+        BrokenImageError: a picture that cannot be read; nothing is written then.
+    """
+    config = resolve(run / "config.yaml", (), vocabulary()).config
+    model = build_model(config)
+    load_weights(model, run)
+    collator = build_collator(config, model)
+    asked = _asked(config, formats)
+    pictures = [read_image(path) for path in images]
+    samples = [_unlabelled(str(path), picture) for path, picture in zip(images, pictures, strict=True)]
+    answers: list[list[Answer]] = [[] for _ in samples]
+    for scale, aus in asked:
+        questions = [replace(one, aus=aus, labels=np.full(len(aus), UNKNOWN, np.float32)) for one in samples]
+        for row, answer in enumerate(answer_samples(model, collator, questions, scale, ask_unknown=True)):
+            answers[row].append(answer)
+    for path, said in zip(images, answers, strict=True):
+        print(path)
+        for answer in said:
+            print(f"  {answer.scale:<9}  {answer.text}")
+    return None if out is None else _write(out, images, pictures, answers)
+
+
+def print_parameters(report: dict[str, dict[str, int]]) -> None:
+    """Say what is trained and what is frozen."""
+    print(f"{'parameters':<12}{'total':>12}{'trainable':>12}{'frozen':>12}")
+    for part, count in report.items():
+        print(f"{part:<12}{count['total']:>12,}{count['trainable']:>12,}{count['frozen']:>12,}")
+
+
+def _record(resolved: Resolved, data: Mixture, run: Path) -> None:
+    """Write down what the run is before it starts."""
+    save(resolved, run / "config.yaml")
+    write_text(run / "overrides.txt", "".join(f"{line}\n" for line in resolved.overrides))
+    write_json(run / "versions.json", versions())
+    prints = {member.name: member.fingerprint() for member in data.members}
+    write_json(run / "fingerprint.json", {"data": data.fingerprint(), **prints, "seed": resolved.config.seed})
+
+
+def _asked(config: Config, formats: tuple[str, ...] | None) -> list[tuple[Scale, tuple[str, ...]]]:
+    """Scale and codes of every question that the run was trained on, those of the wanted formats."""
+    members = build_data(config).members
+    trained = [(member.coded_scale(), member.asked_aus) for member in members]
+    known = sorted({scale.value for scale, _ in trained})
+    for word in formats or ():
+        if word not in known:
+            raise RunError(f"the run was not trained on the format '{word}': ask for {', '.join(known)}")
+    return [(scale, aus) for scale, aus in dict.fromkeys(trained) if formats is None or scale.value in formats]
+
+
+def _unlabelled(name: str, picture: np.ndarray) -> AUSample:
+    return AUSample(name, "predict", name, picture, (), np.zeros(0, np.float32), Scale.PRESENCE)
+
+
+def _write(
+    out: Path, images: Sequence[Path], pictures: Sequence[np.ndarray], answers: Sequence[Sequence[Answer]]
+) -> Path:
+    """One row per picture, Action Unit and format, and a drawing per picture."""
+    out.mkdir(parents=True, exist_ok=True)
+    table = io.StringIO()
+    writer = csv.writer(table)
+    writer.writerow(["file", "format", "au", "value", "probability"])
+    for number, (path, picture, said) in enumerate(zip(images, pictures, answers, strict=True), start=1):
+        for answer in said:
+            rows = zip(answer.aus, answer.values.tolist(), answer.slot_probs.tolist(), strict=True)
+            writer.writerows([path, answer.scale.value, code, f"{value:g}", f"{p:.4f}"] for code, value, p in rows)
+        drawing = out / f"{number:04d}_{path.stem}.png"
+        temporary = drawing.with_suffix(".tmp.png")
+        Image.fromarray(answers_card(picture, said)).save(temporary)
+        temporary.replace(drawing)
+    write_text(out / "answers.csv", table.getvalue())
+    return out / "answers.csv"

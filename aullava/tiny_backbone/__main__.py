@@ -1,0 +1,42 @@
+"""Makes the shipped tiny backbone anew: ``python -m aullava.tiny_backbone --out aullava/models/tiny``.
+
+Takes about an hour on two cores. The same seed on the same machine gives the same weights; other processors round
+differently, so that the weights differ while the scores stay close.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from aullava.tiny_backbone.encoder import EncoderRecipe, train_encoder
+from aullava.tiny_backbone.language import LanguageRecipe, train_llm
+from aullava.tiny_backbone.tokenizer import train_tokenizer
+from aullava.tiny_backbone.write import write_encoder, write_llm
+from datamodules.drawn_faces.store import ensure_store, open_store, store_path
+
+OTHER_PEOPLE, FACES_EACH, POPULATION = 600, 40, 1
+
+
+def main() -> None:
+    """Draw other people, learn the encoder on them, learn the LLM on texts, write both."""
+    parser = argparse.ArgumentParser(prog="python -m aullava.tiny_backbone", description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder for vision/ and llm/")
+    parser.add_argument("--faces", type=Path, default=Path("data/synthetic"), help="where drawn faces are kept")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, nargs=2, metavar=("ENCODER", "LLM"), help="shorter, to try it out")
+    arguments = parser.parse_args()
+    encoder, language = EncoderRecipe(), LanguageRecipe()
+    if arguments.steps:
+        encoder, language = EncoderRecipe(steps=arguments.steps[0]), LanguageRecipe(steps=arguments.steps[1])
+
+    faces = [(person, number) for person in range(OTHER_PEOPLE) for number in range(FACES_EACH)]
+    path = store_path(arguments.faces, POPULATION, faces, encoder.image_size)
+    ensure_store(path, POPULATION, faces, encoder.image_size)
+    write_encoder(train_encoder(open_store(path), encoder, arguments.seed).encoder, arguments.out / "vision")
+    tokenizer = train_tokenizer()
+    write_llm(train_llm(tokenizer, language, arguments.seed), tokenizer, arguments.out / "llm")
+
+
+if __name__ == "__main__":
+    main()

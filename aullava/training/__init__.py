@@ -1,0 +1,1 @@
+"""Learning: the Lightning module, its optimiser, what is written down during a run."""

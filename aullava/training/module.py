@@ -1,0 +1,124 @@
+"""One Lightning module for all datasets and formats: loss on the answer, scores by decoding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+
+from aullava.config.schema import OptimConfig
+from aullava.decoding.generate import answer_prompts
+from aullava.evaluation.scores import ScoreBook
+from aullava.models.vlm import FaceLanguageModel
+from aullava.text.answer import Answer
+from aullava.text.batch import AUBatch, PromptBatch
+from aullava.text.collate import Collator
+from aullava.training.optim import build_optimizer
+from datamodules.action_units import UNKNOWN, Scale
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of one dataset: its name, codes and scale."""
+
+    name: str
+    aus: tuple[str, ...]
+    scale: Scale
+
+
+class AULightningModule(LightningModule):
+    """Trains projector and LoRA; validates and tests by decoding answers.
+
+    Args:
+        model: vision encoder, projector, language model.
+        collator: writes the questions.
+        datasets: what is asked of each dataset, in the order of the evaluation loaders.
+        optim: learning rates, warm-up, decay.
+        max_steps: optimiser steps of the run, for the schedule.
+    """
+
+    def __init__(
+        self,
+        model: FaceLanguageModel,
+        collator: Collator,
+        datasets: Sequence[Asked],
+        optim: OptimConfig,
+        max_steps: int,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.collator = collator
+        self.datasets = tuple(datasets)
+        self.optim = optim
+        self.max_steps = max_steps
+        self.books = nn.ModuleList(ScoreBook(one.aus, one.scale) for one in datasets)
+        self.scores: dict[str, float] = {}
+        # Frozen weights are not in a checkpoint, and so not missed when it is loaded.
+        self.strict_loading = False
+
+    def training_step(self, batch: AUBatch, batch_idx: int) -> Tensor:
+        """Cross-entropy of the answers of one batch."""
+        output = self.model(
+            batch.pixel_values, batch.input_ids, batch.image_mask, batch.attention_mask, batch.labels
+        )
+        assert output.loss is not None
+        self.log("train/loss", output.loss.detach(), prog_bar=True)
+        self.log(f"train/loss/{batch.scales[0]}", output.loss.detach())
+        loss: Tensor = output.loss
+        return loss
+
+    def validation_step(self, batch: PromptBatch, batch_idx: int, dataloader_idx: int = 0) -> list[Answer]:
+        """Answers of one batch, added to the scores of its dataset."""
+        return self._score(batch, dataloader_idx)
+
+    def test_step(self, batch: PromptBatch, batch_idx: int, dataloader_idx: int = 0) -> list[Answer]:
+        """Answers of one batch, added to the scores of its dataset."""
+        return self._score(batch, dataloader_idx)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log all scores of a validation."""
+        self._close("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log all scores of a test."""
+        self._close("test")
+
+    def configure_optimizers(self) -> Any:
+        """AdamW and its schedule, moved on at every optimiser step."""
+        optimizer, schedule = build_optimizer(self.model, self.optim, self.max_steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what is trained and nothing that is frozen."""
+        trained = {f"model.{name}" for name in self.model.trainable_state_dict()}
+        checkpoint["state_dict"] = {key: value for key, value in checkpoint["state_dict"].items() if key in trained}
+
+    def _score(self, batch: PromptBatch, dataset: int) -> list[Answer]:
+        answers = answer_prompts(self.model, self.collator, batch)
+        book = self.books[dataset]
+        assert isinstance(book, ScoreBook)
+        book.update(answered_values(answers, batch), batch.targets)
+        return answers
+
+    def _close(self, stage: str) -> None:
+        """Scores of all datasets under ``<stage>/<dataset>/<score>``."""
+        self.scores = {}
+        for asked, book in zip(self.datasets, self.books, strict=True):
+            assert isinstance(book, ScoreBook)
+            self.scores |= {f"{stage}/{asked.name}/{name}": value for name, value in book.compute().items()}
+            book.reset()
+        self.log_dict({key: value for key, value in self.scores.items() if np.isfinite(value)}, sync_dist=False)
+
+
+def answered_values(answers: Sequence[Answer], batch: PromptBatch) -> Tensor:
+    """The answers in the columns of the batch's targets, float32 [B, A]; UNKNOWN where nothing was asked or read."""
+    values = torch.full_like(batch.targets, UNKNOWN, device="cpu")
+    for row, (answer, aus) in enumerate(zip(answers, batch.aus, strict=True)):
+        columns = [aus.index(code) for code in answer.aus]
+        values[row, columns] = torch.from_numpy(answer.values)
+    return values.to(batch.targets.device)

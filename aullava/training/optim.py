@@ -1,0 +1,56 @@
+"""AdamW with a learning rate for the projector and one for LoRA, warm-up and cosine."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from aullava.config.schema import OptimConfig
+from aullava.models.vlm import FaceLanguageModel
+from aullava.training.errors import RunError
+
+
+def warmup_cosine(step: int, steps: int, warmup: float, floor: float) -> float:
+    """The factor on the peak learning rate at one step.
+
+    Args:
+        step: steps done so far.
+        steps: of the whole run.
+        warmup: share of the steps over which the factor rises from 0 to 1, linearly.
+        floor: factor at the end of the cosine.
+
+    Returns:
+        A factor in [0, 1]; never 0 at the first step of a run with warm-up.
+    """
+    rising = max(1, round(warmup * steps))
+    if step < rising:
+        return (step + 1) / rising
+    progress = min(1.0, (step - rising) / max(1, steps - rising))
+    return floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+def build_optimizer(
+    model: FaceLanguageModel, settings: OptimConfig, steps: int
+) -> tuple[torch.optim.Optimizer, LambdaLR]:
+    """The optimiser over all trainable tensors, in one group for the projector and one for LoRA, and its schedule.
+
+    Raises:
+        RunError: a trainable tensor belongs to neither: it would silently not be trained.
+    """
+    groups = [_group("projector", model.projector, settings.lr_projector), _group("lora", model.llm, settings.lr_lora)]
+    grouped = sum(len(group["params"]) for group in groups)
+    trainable = sum(parameter.requires_grad for parameter in model.parameters())
+    if grouped != trainable:
+        raise RunError(f"{trainable - grouped} trainable tensors are in no parameter group: freeze them")
+    optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
+    schedule = LambdaLR(optimizer, lambda step: warmup_cosine(step, steps, settings.warmup, settings.min_lr))
+    return optimizer, schedule
+
+
+def _group(name: str, part: nn.Module, rate: float) -> dict[str, Any]:
+    trained = [parameter for parameter in part.parameters() if parameter.requires_grad]
+    return {"name": name, "params": trained, "lr": rate}

@@ -1,0 +1,69 @@
+"""The folder of a run: numbered, never overwritten, every file written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from aullava.training.errors import RunError
+
+LIBRARIES = ("torch", "lightning", "transformers", "peft", "torchmetrics", "albumentations", "numpy", "omegaconf")
+
+
+def new_run(runs: Path, experiment: str) -> Path:
+    """Make the next folder ``<runs>/<experiment>/<n>``; two runs that start at once get different numbers.
+
+    Raises:
+        RunError: the folder cannot be made.
+    """
+    home = runs / experiment
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        number = max((int(one.name) for one in home.iterdir() if one.name.isdigit()), default=0) + 1
+        while True:
+            try:
+                (home / str(number)).mkdir()
+                return home / str(number)
+            except FileExistsError:
+                number += 1
+    except OSError as error:
+        raise RunError(f"no run folder can be made in {home} ({error.strerror}): set runs_dir to another place") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file under a temporary name and rename it."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a mapping as JSON, NaN (an AU without support) as null."""
+    clean = {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in values.items()}
+    write_text(path, json.dumps(clean, indent=1, ensure_ascii=False) + "\n")
+
+
+def update_result(run: Path, values: Mapping[str, Any]) -> None:
+    """Add values to ``result.json``; older ones stay unless they have the same key.
+
+    Raises:
+        RunError: the file is there, but is no JSON.
+    """
+    path = run / "result.json"
+    try:
+        known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except json.JSONDecodeError as error:
+        raise RunError(f"{path}:{error.lineno}: is no JSON ({error.msg}): delete it and test again") from None
+    write_json(path, {**known, **values})
+
+
+def versions() -> dict[str, str]:
+    """What the run was computed with."""
+    found = {name: metadata.version(name) for name in LIBRARIES}
+    return {"python": platform.python_version(), "machine": platform.platform(), "cpus": str(os.cpu_count()), **found}
