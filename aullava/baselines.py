@@ -1,8 +1,7 @@
-"""What the scores of a run are set beside: a linear probe on the same frozen features, and constant answers."""
+"""What the scores of a run are set beside: a linear probe on the same features, and constant answers."""
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,10 +12,9 @@ from aullava.evaluation.scores import ScoreBook
 from aullava.models.vision import ImagePreprocessor, VisionEncoder
 from datamodules.action_units import Scale
 from datamodules.base import AUDataModule
-from datamodules.sampling import spread
 
 MAX_TRAINING_FACES = 5000
-"""A probe on all patch features learns on at most so many faces, evenly spread: its kernel grows with their square."""
+"""The probe learns on at most so many faces, evenly spread: its kernel grows with their square."""
 
 PROBE, PRESENT, ZERO, MEAN = "linear_probe", "always_present", "always_zero", "training_mean"
 
@@ -42,8 +40,8 @@ class Baselines:
             data: the dataset, set up.
             limit: test faces used; None: all.
         """
-        train = [data.rows("train")[place] for place in spread(len(data.rows("train")), MAX_TRAINING_FACES)]
-        val, test = data.rows("val", MAX_TRAINING_FACES // 4), data.rows("test", limit)
+        train, val = data.rows("train", MAX_TRAINING_FACES), data.rows("val", MAX_TRAINING_FACES // 4)
+        test = data.rows("test", limit)
         scale, count = data.coded_scale(), len(data.asked_aus)
         target = torch.from_numpy(data.index.labels[train])
         truth = torch.from_numpy(data.index.labels[test])
@@ -59,11 +57,11 @@ class Baselines:
         constants = {ZERO: always_zero(len(test), count)}
         if scale is not Scale.INTENSITY:
             constants[PRESENT] = always_present(len(test), count, scale)
-        if scale is not Scale.PRESENCE:  # the rounded mean of a rare AU is "absent", which always_zero shows already
+        if scale is not Scale.PRESENCE:  # the rounded mean of a rare AU is "absent": always_zero shows it
             constants[MEAN] = training_mean(target, len(test), scale)
         book = ScoreBook(data.asked_aus, scale)
-        found = {PROBE: _scored(book, answers, truth)}
-        return found | {name: _scored(book, ProbeAnswers(values, None), truth) for name, values in constants.items()}
+        said = {PROBE: answers} | {name: ProbeAnswers(values, None) for name, values in constants.items()}
+        return {name: _scored(book, one, truth) for name, one in said.items()}
 
     def _space(self, data: AUDataModule, rows: list[int]) -> FeatureSpace:
         key = (data.pictures(), tuple(rows))
@@ -89,4 +87,4 @@ def _scored(book: ScoreBook, answers: ProbeAnswers, truth: Tensor) -> dict[str, 
     book.reset()
     present = None if answers.present is None or book.scale is Scale.PRESENCE else answers.present
     book.update(answers.values, truth, present=present)
-    return {name: value for name, value in book.compute().items() if np.isfinite(value)}
+    return book.compute()

@@ -33,7 +33,8 @@ from datamodules.options import DatasetSettings, LoaderSettings
 logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", message=r".*in eval mode at the start of training")  # the frozen parts
 warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
-warnings.filterwarnings("ignore", message=r".*does not have many workers")  # 0 workers is the fastest for drawn faces
+# 0 workers is the fastest for drawn faces.
+warnings.filterwarnings("ignore", message=r".*does not have many workers")
 
 
 def build_model(config: Config) -> FaceLanguageModel:
@@ -92,7 +93,9 @@ def build_data(config: Config) -> Mixture:
     return Mixture([build_dataset(name, one, loading) for name, one in config.data.datasets.items()], loading)
 
 
-def build_module(config: Config, model: FaceLanguageModel, collator: Collator, data: Mixture) -> AULightningModule:
+def build_module(
+    config: Config, model: FaceLanguageModel, collator: Collator, data: Mixture
+) -> AULightningModule:
     """Model, questions and optimiser as one Lightning module; the data learn how to make batches."""
     data.connect(collator, collator.prompts)
     asked = [Asked(member.name, member.asked_aus, member.coded_scale()) for member in data.members]
@@ -125,4 +128,10 @@ def build_trainer(config: Config, run: Path, callbacks: list[Callback] | None = 
 
 def training_callbacks(run: Path) -> list[Callback]:
     """What runs beside the steps of a fit."""
-    return [StepProgress(refresh_rate=10), LearningRateMonitor("step"), Throughput(), SampleAnswers(), SaveWeights(run)]
+    return [
+        StepProgress(refresh_rate=10),
+        LearningRateMonitor("step"),
+        Throughput(),
+        SampleAnswers(),
+        SaveWeights(run),
+    ]

@@ -6,6 +6,7 @@ Imports nothing heavy. What a verb needs is imported when it runs, after its wor
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Literal
 from aullava.arguments import UsageError, build_parser
 from aullava.config.words import hint
 
-EXIT_USER, EXIT_INTERRUPTED = 2, 130
+EXIT_USER, EXIT_INTERRUPTED, EXIT_PIPE = 2, 130, 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,19 +25,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words behind `aullava`; None takes those of the process.
 
     Returns:
-        The exit code: 0, 2 after a mistake of the user (one line on stderr), 130 after Ctrl-C.
+        The exit code: 0, 2 after a mistake of the user (one line on stderr), 130 after Ctrl-C, 141 when
+        nobody reads.
     """
     words = sys.argv[1:] if argv is None else list(argv)
     try:
         return _run(words)
+    except BrokenPipeError:  # the reader of a pipe (`| head`) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE
     except KeyboardInterrupt:
         print("aullava: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except Exception as error:
         if not getattr(type(error), "for_user", False):
             raise
-        print(f"aullava: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"aullava: {_sentence(error)}", file=sys.stderr)
         return EXIT_USER
+
+
+def _sentence(error: Exception) -> str:
+    """What an error says, in one line; out of a loader process it comes with a traceback in front of it."""
+    text, name = str(error), f"{type(error).__name__}: "
+    return " ".join((text.rpartition(name)[2] if "Original Traceback" in text else text).split())
 
 
 def _run(words: list[str]) -> int:

@@ -92,7 +92,8 @@ def _below(scores: Mapping[str, float], prefix: str) -> dict[str, float]:
 def _one_face(run: Path, data: Mixture) -> None:
     """Ask about one held-out face in all formats, and draw the answers."""
     member = data.members[0]
-    row = member.rows("test")[7]
+    rows = member.rows("test")
+    row = rows[min(7, len(rows) - 1)]
     face = run / "demo" / "face.png"
     face.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(face), cv2.cvtColor(member.sample(row).image, cv2.COLOR_RGB2BGR))

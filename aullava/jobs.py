@@ -16,17 +16,26 @@ from lightning import seed_everything
 from PIL import Image
 
 from aullava.baselines import Baselines
-from aullava.build import build_collator, build_data, build_model, build_module, build_trainer, training_callbacks
+from aullava.build import (
+    build_collator,
+    build_data,
+    build_model,
+    build_module,
+    build_trainer,
+    training_callbacks,
+)
 from aullava.config.load import Resolved, resolve
 from aullava.config.schema import Config
 from aullava.config.show import save
 from aullava.decoding.generate import answer_samples
 from aullava.evaluation.draw import answers_card
 from aullava.models.vision import ImagePreprocessor
+from aullava.models.vlm import FaceLanguageModel
 from aullava.text.answer import Answer
+from aullava.text.collate import Collator
 from aullava.training.checkpoint import load_weights
 from aullava.training.errors import RunError
-from aullava.training.run_folder import new_run, update_result, versions, write_json, write_text
+from aullava.training.run_folder import new_run, update_result, versions, whole_file, write_json, write_text
 from aullava.vocabulary import vocabulary
 from datamodules.action_units import UNKNOWN, Scale
 from datamodules.images import read_image
@@ -40,8 +49,8 @@ def fit(resolved: Resolved) -> Path:
     """Train a model into a new run folder.
 
     Returns:
-        The folder, with config.yaml, overrides.txt, versions.json, fingerprint.json, result.json, the TensorBoard
-        events and the trained weights.
+        The folder, with config.yaml, overrides.txt, versions.json, fingerprint.json, result.json, the
+        TensorBoard events and the trained weights.
     """
     config = resolved.config
     started = time.monotonic()
@@ -52,6 +61,7 @@ def fit(resolved: Resolved) -> Path:
     model = build_model(config)
     collator = build_collator(config, model)
     module = build_module(config, model, collator, data)
+    _try_questions(data, collator)
     run = new_run(Path(config.runs_dir), config.experiment)
     _record(resolved, data, run)
     print_parameters(model.parameter_report())
@@ -105,7 +115,9 @@ def baseline_scores(baselines: Baselines, data: Mixture) -> dict[str, float]:
     return found
 
 
-def predict(run: Path, images: Sequence[Path], formats: tuple[str, ...] | None, out: Path | None) -> Path | None:
+def predict(
+    run: Path, images: Sequence[Path], formats: tuple[str, ...] | None, out: Path | None
+) -> Path | None:
     """Answer for pictures of one face each, in one or more formats.
 
     Args:
@@ -118,26 +130,29 @@ def predict(run: Path, images: Sequence[Path], formats: tuple[str, ...] | None, 
         The table that was written, or None.
 
     Raises:
-        RunError: a format that the run was not trained on.
+        RunError: a format that the run was not trained on, or a folder that cannot be written to.
         BrokenImageError: a picture that cannot be read; nothing is written then.
     """
     config = resolve(run / "config.yaml", (), vocabulary()).config
+    asked = _asked(config, formats)
+    pictures = [read_image(path) for path in images]
     model = build_model(config)
     load_weights(model, run)
     collator = build_collator(config, model)
-    asked = _asked(config, formats)
-    pictures = [read_image(path) for path in images]
     samples = [_unlabelled(str(path), picture) for path, picture in zip(images, pictures, strict=True)]
-    answers: list[list[Answer]] = [[] for _ in samples]
-    for scale, aus in asked:
-        questions = [replace(one, aus=aus, labels=np.full(len(aus), UNKNOWN, np.float32)) for one in samples]
-        for row, answer in enumerate(answer_samples(model, collator, questions, scale, ask_unknown=True)):
-            answers[row].append(answer)
+    size = config.data.eval_batch_size
+    parts = [samples[start : start + size] for start in range(0, len(samples), size)]
+    answers = [said for part in parts for said in _answers(model, collator, part, asked)]
     for path, said in zip(images, answers, strict=True):
         print(path)
         for answer in said:
             print(f"  {answer.scale:<9}  {answer.text}")
-    return None if out is None else _write(out, images, pictures, answers)
+    if out is None:
+        return None
+    try:
+        return _write(out, images, pictures, answers)
+    except OSError as error:
+        raise RunError(f"nothing can be written into {out} ({error.strerror}): give another folder") from None
 
 
 def print_parameters(report: dict[str, dict[str, int]]) -> None:
@@ -145,6 +160,12 @@ def print_parameters(report: dict[str, dict[str, int]]) -> None:
     print(f"{'parameters':<12}{'total':>12}{'trainable':>12}{'frozen':>12}")
     for part, count in report.items():
         print(f"{part:<12}{count['total']:>12,}{count['trainable']:>12,}{count['frozen']:>12,}")
+
+
+def _try_questions(data: Mixture, collator: Collator) -> None:
+    """Ask about one face of every dataset, so that a run that cannot begin leaves no folder behind."""
+    for member in data.members:
+        collator([member.sample(member.rows("train")[0])])
 
 
 def _record(resolved: Resolved, data: Mixture, run: Path) -> None:
@@ -164,7 +185,22 @@ def _asked(config: Config, formats: tuple[str, ...] | None) -> list[tuple[Scale,
     for word in formats or ():
         if word not in known:
             raise RunError(f"the run was not trained on the format '{word}': ask for {', '.join(known)}")
-    return [(scale, aus) for scale, aus in dict.fromkeys(trained) if formats is None or scale.value in formats]
+    return [one for one in dict.fromkeys(trained) if formats is None or one[0].value in formats]
+
+
+def _answers(
+    model: FaceLanguageModel,
+    collator: Collator,
+    samples: Sequence[AUSample],
+    asked: Sequence[tuple[Scale, tuple[str, ...]]],
+) -> list[tuple[Answer, ...]]:
+    """The answers of each sample to all questions."""
+    columns = []
+    for scale, aus in asked:
+        unknown = np.full(len(aus), UNKNOWN, np.float32)
+        questions = [replace(one, aus=aus, labels=unknown) for one in samples]
+        columns.append(answer_samples(model, collator, questions, scale, ask_unknown=True))
+    return list(zip(*columns, strict=True))
 
 
 def _unlabelled(name: str, picture: np.ndarray) -> AUSample:
@@ -182,10 +218,9 @@ def _write(
     for number, (path, picture, said) in enumerate(zip(images, pictures, answers, strict=True), start=1):
         for answer in said:
             rows = zip(answer.aus, answer.values.tolist(), answer.slot_probs.tolist(), strict=True)
-            writer.writerows([path, answer.scale.value, code, f"{value:g}", f"{p:.4f}"] for code, value, p in rows)
-        drawing = out / f"{number:04d}_{path.stem}.png"
-        temporary = drawing.with_suffix(".tmp.png")
-        Image.fromarray(answers_card(picture, said)).save(temporary)
-        temporary.replace(drawing)
+            where = [path, answer.scale.value]
+            writer.writerows([*where, code, f"{value:g}", f"{p:.4f}"] for code, value, p in rows)
+        with whole_file(out / f"{number:04d}_{path.stem}.png") as drawing:
+            Image.fromarray(answers_card(picture, said)).save(drawing)
     write_text(out / "answers.csv", table.getvalue())
     return out / "answers.csv"

@@ -1,7 +1,8 @@
 """The contract of a dataset: say where the faces are and what the labels mean, get the loaders for nothing.
 
-A dataset is one small class: class attributes that describe it, `build_index` (the table of all labelled faces) and
-`load_image` (one picture). Splits, checks, augmentation, loaders and fingerprints are the same for all and live here.
+A dataset is one small class: class attributes that describe it, `build_index` (the table of all labelled
+faces) and `load_image` (one picture). Splits, checks, augmentation, loaders and fingerprints are the same for
+all and live here.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class AUDataModule(LightningDataModule):
         loading: batch sizes, workers, augmentation.
     """
 
-    name: ClassVar[str]
+    name: str
     """Registered name."""
     aus: ClassVar[tuple[str, ...]] = ()
     """Codes of the label columns, in order; empty if the files decide."""
@@ -83,7 +84,7 @@ class AUDataModule(LightningDataModule):
         self._index: Index | None = None
         self._split: Split | None = None
 
-    # What a dataset says about itself -------------------------------------------------------------------------
+    # What a dataset says about itself -----------------------------------------------------------------------
 
     @abstractmethod
     def build_index(self) -> Index:
@@ -106,7 +107,7 @@ class AUDataModule(LightningDataModule):
         assert self.scale is not None, "a dataset without a fixed scale overrides coded_scale"
         return self.scale
 
-    # What all datasets share ----------------------------------------------------------------------------------
+    # What all datasets share --------------------------------------------------------------------------------
 
     @property
     def asked_aus(self) -> tuple[str, ...]:
@@ -131,7 +132,8 @@ class AUDataModule(LightningDataModule):
             name = self.settings.protocol or self.protocols[0]
             if name not in self.protocols:
                 raise DatasetError(
-                    f"dataset '{self.name}' has no protocol '{name}': did you mean '{nearest(name, self.protocols)}'?"
+                    f"dataset '{self.name}' has no protocol '{name}': "
+                    f"did you mean '{nearest(name, self.protocols)}'?"
                 )
             people = sorted({str(subject) for subject in self.index.subjects})
             self._split = self.protocol(name, people).split(people, self.settings.fold)
@@ -145,7 +147,9 @@ class AUDataModule(LightningDataModule):
         """
         root = self.settings.root
         if root is None or not root.is_dir():
-            raise MissingRootError.of(self.name, root, "the files shown by `aullava datasets " + self.name + "`")
+            raise MissingRootError.of(
+                self.name, root, "the files shown by `aullava datasets " + self.name + "`"
+            )
         return root
 
     def connect(self, collate: Collate, collate_eval: Collate | None = None) -> None:
@@ -159,7 +163,7 @@ class AUDataModule(LightningDataModule):
         self._collate_eval = collate_eval or collate
 
     def rows(self, part: str, limit: int | None = None) -> list[int]:
-        """Numbers of the index that belong to ``train``, ``val`` or ``test``; at most `limit`, evenly spread."""
+        """Numbers of the index rows of ``train``, ``val`` or ``test``; at most `limit`, evenly spread."""
         rows = self.index.rows_of(self.split.part(part))
         return [int(rows[place]) for place in spread(len(rows), limit)]
 
@@ -181,7 +185,7 @@ class AUDataModule(LightningDataModule):
         return self._transform(self.sample(row), seed)
 
     def pictures(self) -> str:
-        """Which pictures the rows of the index show: equal for datasets that show the same ones in the same order."""
+        """Which pictures the index shows: equal for datasets that show the same ones in the same order."""
         return f"{self.name}:{self.settings.root}"
 
     def fingerprint(self) -> str:

@@ -66,8 +66,8 @@ def check_index(index: Index, dataset: str, aus: Sequence[str], scale: Scale, wh
     twice = np.flatnonzero(ids[1:] == ids[:-1])
     if len(twice):
         raise DatasetError(
-            f"{index.origins[order[twice[0] + 1]]}: sample '{ids[twice[0]]}' of dataset '{dataset}' stands twice: "
-            "take one of the two rows out"
+            f"{index.origins[order[twice[0] + 1]]}: sample '{ids[twice[0]]}' of dataset '{dataset}' "
+            "stands twice: take one of the two rows out"
         )
     for row, column in np.argwhere(~_allowed(index.labels, scale))[:1]:
         value = float(index.labels[row, column])
@@ -80,11 +80,18 @@ def chosen_columns(dataset: str, coded: Sequence[str], wanted: Sequence[str] | N
     """Columns of the wanted codes, in the wanted order; all for None.
 
     Raises:
-        DatasetError: the dataset does not code one of them; names the nearest that it codes.
+        DatasetError: none is wanted, one stands twice, or the dataset does not code one of them; names the
+            nearest that it codes.
     """
     if wanted is None:
         return list(range(len(coded)))
+    if not wanted:
+        raise DatasetError(
+            f"data.datasets.{dataset}.aus is empty: name at least one code, or leave the key out"
+        )
     for code in wanted:
+        if list(wanted).count(code) > 1:
+            raise DatasetError(f"data.datasets.{dataset}.aus names {code} twice: take one of the two out")
         if code not in coded:
             raise DatasetError(
                 f"dataset '{dataset}' does not code {code}: did you mean '{nearest(code, coded)}'? "

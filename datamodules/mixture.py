@@ -15,8 +15,8 @@ from datamodules.options import LoaderSettings
 class Mixture(LightningDataModule):
     """The datasets of one unified model.
 
-    Training batches come from all of them in turn, by weight. Validation and test have one loader per dataset, in
-    the order of `members`, since scores are never mixed.
+    Training batches come from all of them in turn, by weight. Validation and test have one loader per
+    dataset, in the order of `members`, since scores are never mixed.
 
     Args:
         members: the datasets.

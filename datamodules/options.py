@@ -1,6 +1,7 @@
 """How a dataset is set up: what all have in common, and what only some of them know. No torch here.
 
-A config is held against these dataclasses before anything heavy is imported, so a wrong value costs no waiting.
+A config is held against these dataclasses before anything heavy is imported, so a wrong value costs no
+waiting.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class LoaderSettings:
 
 @dataclass
 class SyntheticOptions:
-    """Size of the drawn population; the three synthetic datasets show the same faces if their options agree."""
+    """Size of the drawn population; the synthetic datasets show the same faces if their options agree."""
 
     train_people: int = 96
     """People of the training part; the validation people are taken out of them."""

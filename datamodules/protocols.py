@@ -1,7 +1,7 @@
 """Who trains, who validates, who is tested: named, versioned, hashed splits of *people*. No torch here.
 
-A protocol says who is tested in each fold. The validation people are always carved out of the training part, so
-that nothing (epoch, threshold, penalty) can be chosen on the people that are tested.
+A protocol says who is tested in each fold. The validation people are always carved out of the training part,
+so that nothing (epoch, threshold, penalty) can be chosen on the people that are tested.
 """
 
 from __future__ import annotations
@@ -56,15 +56,18 @@ class Protocol:
             SubjectLeakError: somebody would be in two parts.
         """
         if not 1 <= fold <= len(self.folds):
-            raise DatasetError(f"protocol '{self.name}' has folds 1 to {len(self.folds)}, not {fold}")
+            raise DatasetError(
+                f"protocol '{self.name}' has no fold {fold}: give a fold from 1 to {len(self.folds)}"
+            )
         tested = set(self.folds[fold - 1])
         test = tuple(sorted(subject for subject in set(subjects) if subject in tested))
         train, val = carve_validation(sorted(set(subjects) - tested))
         split = Split(train, val, test)
         for name in ("train", "val", "test"):
             if not split.part(name):
-                raise EmptyDatasetError.of(
-                    self.name, f"the {name} part of fold {fold}", "people of this part (see its protocol)"
+                raise EmptyDatasetError(
+                    f"protocol '{self.name}' leaves nobody in the {name} part of fold {fold}: "
+                    "take another fold, or bring more people"
                 )
         check_disjoint(split, self.name)
         return split
@@ -80,8 +83,8 @@ def carve_validation(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Divide training people into those who train and those who validate.
 
-    The choice goes by a hash of the name: it depends on no seed and on nobody else, so that a person keeps the part
-    when others join.
+    The choice goes by a hash of the names and on no seed: whoever joins changes the part of at most one other
+    person.
 
     Returns:
         People who train and people who validate (at least one, if there are two), both sorted.
@@ -92,7 +95,7 @@ def carve_validation(
 
 
 def people_folds(name: str, version: int, subjects: Collection[str], folds: int) -> Protocol:
-    """A protocol for data without a canonical one: people dealt out to ``folds`` folds by a hash of their names."""
+    """A protocol for data without a canonical one: people dealt out to folds by a hash of their names."""
     ordered = sorted(set(subjects), key=lambda one: hashlib.sha256(f"fold {one}".encode()).hexdigest())
     return Protocol(name, version, tuple(tuple(sorted(ordered[start::folds])) for start in range(folds)))
 

@@ -11,7 +11,7 @@ from torch.utils.data import Sampler
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """One training sample to fetch: which dataset, which of its training rows, and the seed of its augmentation."""
+    """One training sample to fetch: which dataset, which training row, and the seed of its augmentation."""
 
     dataset: int
     row: int
@@ -21,9 +21,9 @@ class Draw:
 class MixtureBatches(Sampler[list[Draw]]):
     """Endless training batches over several datasets, each batch from one of them.
 
-    All rows of a batch ask the same question, so nothing is padded. The datasets take turns so that after every
-    batch each has had its share as exactly as whole batches allow; within a dataset every sample comes once per
-    pass, in an order that only the seed and the number of the pass decide.
+    All rows of a batch ask the same question, so nothing is padded. The datasets take turns so that after
+    every batch each has had its share as exactly as whole batches allow; within a dataset every sample comes
+    once per pass, in an order that only the seed and the number of the pass decide.
 
     Args:
         sizes: training samples of each dataset.
@@ -31,7 +31,7 @@ class MixtureBatches(Sampler[list[Draw]]):
         batch_size: samples of a batch on one device.
         seed: decides orders and augmentations.
         rank: number of this process.
-        world_size: number of processes; each takes its own part of every batch of ``batch_size * world_size``.
+        world_size: number of processes; each has its own part of every ``batch_size * world_size``.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class MixtureBatches(Sampler[list[Draw]]):
         return Draw(dataset, row, int(seed))
 
     def _order(self, dataset: int, turn: int) -> np.ndarray:
-        """The order of one pass through one dataset; the last one is kept, it serves a whole pass of draws."""
+        """The order of one pass through a dataset; the last one is kept, it serves a whole pass of draws."""
         kept = self._orders.get(dataset)
         if kept is None or kept[0] != turn:
             generator = np.random.default_rng([self.seed, dataset, turn])

@@ -1,7 +1,7 @@
 """The embedded datasets: one population of drawn faces, coded the way BP4D, DISFA and FEAFA are coded.
 
-Nobody's face and nobody's licence is needed. The three datasets show the same faces of the same people (their options
-must agree); what differs is which Action Units are coded and on which scale.
+Nobody's face and nobody's licence is needed. The three datasets show the same faces of the same people (their
+options must agree); what differs is which Action Units are coded and on which scale.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from datamodules.action_units import BP4D_AUS, DISFA_AUS, FEAFA_AUS, Scale
 from datamodules.base import AUDataModule
 from datamodules.drawn_faces.actions import action_unit_value, draw_actions
 from datamodules.drawn_faces.store import Face, ensure_store, open_store, store_path
+from datamodules.errors import DatasetError
 from datamodules.index import Index
 from datamodules.options import DatasetSettings, LoaderSettings, SyntheticOptions
 from datamodules.protocols import Protocol
@@ -32,7 +33,9 @@ class Synthetic(AUDataModule):
     scale: ClassVar[Scale]
     protocols = ("held_out_people",)
     licence = "Apache-2.0; drawn by datamodules/drawn_faces, shows nobody"
-    layout = "nothing: the faces are drawn into data/synthetic (or the root, if one is given) when first needed"
+    layout = (
+        "nothing: the faces are drawn into data/synthetic (or the root, if one is given) when first needed"
+    )
     log_images = True
     needs_root = False
 
@@ -50,16 +53,23 @@ class Synthetic(AUDataModule):
 
     def prepare_data(self) -> None:
         """Draw the faces if they are not on disk."""
-        ensure_store(self._path(), self.options.population, self.faces(), self.options.size)
+        path = self._path()
+        try:
+            ensure_store(path, self.options.population, self.faces(), self.options.size)
+        except OSError as error:
+            raise DatasetError(
+                f"dataset '{self.name}' cannot keep its drawn faces in {path.parent} ({error.strerror}): "
+                f"set data.datasets.{self.name}.root to a folder that can be written"
+            ) from error
 
     def build_index(self) -> Index:
         """Labels from the actions alone: nothing is drawn for them."""
         faces = self.faces()
         labels = np.array([self._labels(person, number) for person, number in faces], dtype=np.float32)
-        ids = np.array([f"S{person + 1:03d}/{number:04d}" for person, number in faces])
+        ids = np.array([f"{_subject(person)}/{number:04d}" for person, number in faces])
         return Index(
             sample_ids=ids,
-            subjects=np.array([f"S{person + 1:03d}" for person, _ in faces]),
+            subjects=np.array([_subject(person) for person, _ in faces]),
             places=np.array([str(row) for row in range(len(faces))]),
             labels=labels,
             origins=ids,
@@ -78,7 +88,9 @@ class Synthetic(AUDataModule):
 
     def protocol(self, name: str, subjects: Sequence[str]) -> Protocol:
         """The last people of the population are tested, the others train."""
-        return Protocol(name, 1, (tuple(sorted(subjects)[self.options.train_people :]),))
+        first = self.options.train_people
+        tested = {_subject(person) for person in range(first, first + self.options.test_people)}
+        return Protocol(name, 1, (tuple(sorted(tested & set(subjects))),))
 
     def _path(self) -> Path:
         root = STORE if self.settings.root is None else self.settings.root
@@ -89,11 +101,15 @@ class Synthetic(AUDataModule):
         return [code_amount(action_unit_value(actions, code), self.scale) for code in self.aus]
 
 
+def _subject(person: int) -> str:
+    return f"S{person + 1:03d}"
+
+
 def code_amount(amount: float, scale: Scale) -> float:
     """What a coder would write for an amount in [0, 1].
 
-    presence: 1 from half the way on. level: 0 (nothing) and 1-5 (traces to maximum, FACS A-E) by five equal steps.
-    intensity: the amount, to 0.01 as FEAFA gives it.
+    presence: 1 from half the way on. level: 0 (nothing) and 1-5 (traces to maximum, FACS A-E) by five equal
+    steps. intensity: the amount, to 0.01 as FEAFA gives it.
     """
     if scale is Scale.PRESENCE:
         return float(amount >= 0.5)

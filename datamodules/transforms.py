@@ -35,6 +35,8 @@ class TrainTransform:
         if not mirrored:
             return sample
         labels = mirrored_labels(sample.aus, sample.labels)
+        if np.all(labels == UNKNOWN):  # only one side is asked: in the mirror nothing would be left to learn
+            return sample
         return replace(sample, image=np.ascontiguousarray(done["image"]), labels=labels)
 
 

@@ -179,11 +179,11 @@ def test_datasets_lists_every_dataset_and_describes_one() -> None:
 # ---- in this process, with the parts behind the verbs replaced
 
 
-class _Build(ModuleType):
-    """Stands in for `aullava.build`: notes what it was asked."""
+class _Jobs(ModuleType):
+    """Stands in for `aullava.jobs`: notes what it was asked."""
 
     def __init__(self) -> None:
-        super().__init__("aullava.build")
+        super().__init__("aullava.jobs")
         self.asked: list[Any] = []
 
     def fit(self, resolved: Resolved) -> Path:
@@ -202,9 +202,9 @@ class _Build(ModuleType):
 
 
 @pytest.fixture
-def build(monkeypatch: pytest.MonkeyPatch) -> _Build:
-    fake = _Build()
-    monkeypatch.setitem(sys.modules, "aullava.build", fake)
+def jobs(monkeypatch: pytest.MonkeyPatch) -> _Jobs:
+    fake = _Jobs()
+    monkeypatch.setitem(sys.modules, "aullava.jobs", fake)
     return fake
 
 
@@ -220,31 +220,31 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_fit_hands_over_the_resolved_config(
-    run: Path, build: _Build, capsys: pytest.CaptureFixture[str]
+    run: Path, jobs: _Jobs, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["fit", "mine.yaml", "seed=4"]) == 0
-    assert (build.asked[0].config.experiment, build.asked[0].config.seed) == ("mine", 4)
+    assert (jobs.asked[0].config.experiment, jobs.asked[0].config.seed) == ("mine", 4)
     assert capsys.readouterr().out == "run: runs/mine/1\n"
 
 
 @pytest.mark.parametrize(("verb", "split"), [("validate", "val"), ("test", "test")])
 def test_scores_are_printed(
-    verb: str, split: str, run: Path, build: _Build, capsys: pytest.CaptureFixture[str]
+    verb: str, split: str, run: Path, jobs: _Jobs, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([verb, str(run), "seed=4"]) == 0
-    assert build.asked == [(run, split, ["seed=4"])]
+    assert jobs.asked == [(run, split, ["seed=4"])]
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines == [[f"{split}/faces/f1_macro", "0.7500"], ["seconds", "2.0000"]]
 
 
 def test_predict_hands_over_images_and_formats(
-    run: Path, build: _Build, capsys: pytest.CaptureFixture[str]
+    run: Path, jobs: _Jobs, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("a.png").touch()
     assert main(["predict", str(run), "a.png", "--formats", "presence, level", "--out", "here"]) == 0
     assert main(["predict", str(run), "a.png"]) == 0
     images = [Path("a.png")]
-    assert build.asked == [(run, images, ("presence", "level"), Path("here")), (run, images, None, None)]
+    assert jobs.asked == [(run, images, ("presence", "level"), Path("here")), (run, images, None, None)]
     assert capsys.readouterr().out == "written: here\n"
 
 
@@ -273,11 +273,11 @@ def test_predict_hands_over_images_and_formats(
     ],
 )
 def test_a_run_is_checked_before_it_is_loaded(
-    words: list[str], said: str, run: Path, build: _Build, capsys: pytest.CaptureFixture[str]
+    words: list[str], said: str, run: Path, jobs: _Jobs, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(words) == 2
     assert capsys.readouterr() == ("", f"aullava: {said}\n")
-    assert build.asked == []
+    assert jobs.asked == []
 
 
 def test_demo_checks_its_words_and_passes_on_the_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,26 +295,26 @@ def test_a_sheet_is_written_where_asked(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert (tmp_path / "sheet.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_interrupting_is_no_crash(run: Path, build: _Build, capsys: pytest.CaptureFixture[str]) -> None:
+def test_interrupting_is_no_crash(run: Path, jobs: _Jobs, capsys: pytest.CaptureFixture[str]) -> None:
     def interrupt(resolved: Resolved) -> Path:
         raise KeyboardInterrupt
 
-    build.fit = interrupt  # type: ignore[method-assign]
+    jobs.fit = interrupt  # type: ignore[method-assign]
     assert main(["fit", "mine.yaml"]) == 130
     assert capsys.readouterr() == ("", "aullava: interrupted\n")
 
 
-def test_a_bug_of_ours_keeps_its_traceback(run: Path, build: _Build) -> None:
+def test_a_bug_of_ours_keeps_its_traceback(run: Path, jobs: _Jobs) -> None:
     def fail(resolved: Resolved) -> Path:
         raise ValueError("not the user's mistake")
 
-    build.fit = fail  # type: ignore[method-assign]
+    jobs.fit = fail  # type: ignore[method-assign]
     with pytest.raises(ValueError, match="not the user's mistake"):
         main(["fit", "mine.yaml"])
 
 
 def test_every_rooms_error_is_one_line_for_the_user(
-    run: Path, build: _Build, capsys: pytest.CaptureFixture[str]
+    run: Path, jobs: _Jobs, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class RoomError(Exception):
         for_user = True
@@ -322,6 +322,23 @@ def test_every_rooms_error_is_one_line_for_the_user(
     def refuse(resolved: Resolved) -> Path:
         raise RoomError("two\n  lines")
 
-    build.fit = refuse  # type: ignore[method-assign]
+    jobs.fit = refuse  # type: ignore[method-assign]
     assert main(["fit", "mine.yaml"]) == 2
     assert capsys.readouterr().err == "aullava: two lines\n"
+
+
+def test_an_error_out_of_a_loader_process_loses_its_traceback(
+    run: Path, jobs: _Jobs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class RoomError(Exception):
+        for_user = True
+
+    def refuse(resolved: Resolved) -> Path:
+        where = 'Original Traceback (most recent call last):\n  File "worker.py", line 1, in loop\n'
+        raise RoomError(
+            f"Caught RoomError in worker process 0.\n{where}a.b.RoomError: x.png: cannot\n be read\n"
+        )
+
+    jobs.fit = refuse  # type: ignore[method-assign]
+    assert main(["fit", "mine.yaml"]) == 2
+    assert capsys.readouterr().err == "aullava: x.png: cannot be read\n"

@@ -1,22 +1,30 @@
-"""Pictures of answers: the face, and a bar per Action Unit with the truth beside it."""
+"""Pictures of answers: the face, and a bar per Action Unit with the truth marked on it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from aullava.text.answer import Answer
-from datamodules.action_units import UNKNOWN, Scale
+from datamodules.action_units import UNKNOWN, Scale, action_unit
 
 Picture = npt.NDArray[np.uint8]
 
-_ROW, _NAME, _BAR, _GAP = 15, 58, 120, 14
-_FACE = 200
-_INK, _PALE, _ANSWER, _TRUTH = (30, 30, 30), (228, 230, 234), (46, 109, 164), (214, 108, 42)
-_TITLES = {Scale.PRESENCE: "presence (0/1)", Scale.LEVEL: "level (0-5)", Scale.INTENSITY: "intensity (0-1)"}
+_FACE, _GAP, _HEAD, _ROW = 240, 18, 30, 19
+_CODE, _NAME, _BAR, _VALUE = 58, 152, 120, 40  # the parts of a column, from left to right
+_COLUMN: Final = _CODE + _NAME + _BAR + _VALUE
+_INK, _SOFT, _PALE = (28, 30, 34), (108, 114, 122), (229, 232, 237)
+_ANSWER, _TRUTH = (46, 109, 164), (222, 108, 32)
+_TITLES: Final = MappingProxyType(
+    {Scale.PRESENCE: "presence (0/1)", Scale.LEVEL: "level (0-5)", Scale.INTENSITY: "intensity (0-1)"}
+)
+_MOST: Final = MappingProxyType({Scale.PRESENCE: 1, Scale.LEVEL: 5, Scale.INTENSITY: 1})
+"""The value of a full bar; a bar of levels is divided into its levels."""
 
 
 def answer_card(image: Picture, answer: Answer, truth: Mapping[str, float] | None = None) -> Picture:
@@ -25,15 +33,17 @@ def answer_card(image: Picture, answer: Answer, truth: Mapping[str, float] | Non
     Args:
         image: RGB uint8 [H, W, 3].
         answer: what the model said.
-        truth: labels by code, where known; drawn as a mark on the bar.
+        truth: labels by code on the scale of the answer, where known; drawn as a mark on the bar.
 
     Returns:
-        RGB uint8 [h, w, 3]; cards of equal formats have equal widths.
+        RGB uint8 [h, w, 3]; all cards have the same width, the height goes by the number of Action Units.
     """
     return answers_card(image, [answer], truth)
 
 
-def answers_card(image: Picture, answers: Sequence[Answer], truth: Mapping[str, float] | None = None) -> Picture:
+def answers_card(
+    image: Picture, answers: Sequence[Answer], truth: Mapping[str, float] | None = None
+) -> Picture:
     """The face beside the bars of several answers about it, one column per format.
 
     Args:
@@ -42,42 +52,62 @@ def answers_card(image: Picture, answers: Sequence[Answer], truth: Mapping[str, 
         truth: labels by code on the scale of the answer, where known; only sensible for one answer.
 
     Returns:
-        RGB uint8 [h, w, 3].
+        RGB uint8 [h, w, 3]; cards of equally many answers have the same width.
     """
-    column = _NAME + _BAR + 44 + _GAP
-    rows = 26
-    height = max(_FACE + 2 * _GAP, _GAP * 2 + 18 + _ROW * rows)
-    card = Image.new("RGB", (_FACE + 2 * _GAP + column * len(answers), height), "white")
-    face = Image.fromarray(image)
-    face.thumbnail((_FACE, _FACE), Image.Resampling.LANCZOS)
-    if max(face.size) < _FACE:
-        side = _FACE / max(face.size)
-        face = face.resize((round(face.width * side), round(face.height * side)), Image.Resampling.LANCZOS)
+    rows = max((len(answer.aus) for answer in answers), default=0)
+    height = 2 * _GAP + max(_FACE, _HEAD + rows * _ROW)
+    card = Image.new("RGB", (_FACE + 2 * _GAP + (_COLUMN + _GAP) * len(answers), height), "white")
+    face = ImageOps.contain(Image.fromarray(image), (_FACE, _FACE), Image.Resampling.LANCZOS)
     card.paste(face, (_GAP, _GAP))
     draw = ImageDraw.Draw(card)
     for number, answer in enumerate(answers):
-        _column(draw, _FACE + 2 * _GAP + number * column, answer, truth or {})
+        _column(draw, _FACE + 2 * _GAP + number * (_COLUMN + _GAP), answer, truth or {})
     return np.asarray(card)
 
 
 def _column(draw: ImageDraw.ImageDraw, left: int, answer: Answer, truth: Mapping[str, float]) -> None:
-    """Title, then name, bar and value of each Action Unit; an orange mark stands at the truth."""
-    small, bold = ImageFont.load_default(11), ImageFont.load_default(13)
+    """Title and legend, then code, name, bar and value of each Action Unit."""
+    font, bold = ImageFont.load_default(12), ImageFont.load_default(15)
     title = _TITLES[answer.scale] if answer.valid else f"{_TITLES[answer.scale]}: unreadable"
-    draw.text((left, _GAP - 4), title, fill=_INK, font=bold)
-    top = 5.0 if answer.scale is Scale.LEVEL else 1.0
+    draw.text((left, _GAP - 3), title, fill=_INK, font=bold)
+    bar = left + _CODE + _NAME
+    if truth:
+        _mark(draw, bar, _GAP + 1, 15)
+        draw.text((bar + 8, _GAP), "truth", fill=_TRUTH, font=font)
     for row, (code, value) in enumerate(zip(answer.aus, answer.values.tolist(), strict=True)):
-        y = _GAP + 18 + row * _ROW
-        draw.text((left, y), code, fill=_INK, font=small)
-        bar = left + _NAME
-        draw.rectangle((bar, y + 2, bar + _BAR, y + _ROW - 4), fill=_PALE)
-        if value != UNKNOWN and value > 0:
-            draw.rectangle((bar, y + 2, bar + round(_BAR * value / top), y + _ROW - 4), fill=_ANSWER)
-        known = truth.get(code, UNKNOWN)
-        if known != UNKNOWN:
-            at = bar + round(_BAR * known / top)
-            draw.rectangle((at - 1, y, at + 1, y + _ROW - 2), fill=_TRUTH)
-        draw.text((bar + _BAR + 6, y), _value(value, answer.scale), fill=_INK, font=small)
+        y = _GAP + _HEAD + row * _ROW
+        draw.text((left, y), code, fill=_INK, font=font)
+        draw.text((left + _CODE, y), _fitting(action_unit(code).name, font), fill=_SOFT, font=font)
+        _bar(draw, bar, y, value, truth.get(code, UNKNOWN), answer.scale)
+        draw.text((bar + _BAR + 8, y), _value(value, answer.scale), fill=_INK, font=font)
+
+
+def _bar(draw: ImageDraw.ImageDraw, left: int, top: int, value: float, known: float, scale: Scale) -> None:
+    """The answer as a bar, divided into levels where there are some, and the truth as a mark across it."""
+    upper, lower, most = top + 2, top + _ROW - 6, _MOST[scale]
+    draw.rectangle((left, upper, left + _BAR, lower), fill=_PALE)
+    if value != UNKNOWN and value > 0:
+        draw.rectangle((left, upper, left + round(_BAR * value / most), lower), fill=_ANSWER)
+    for level in range(1, most):
+        at = left + round(_BAR * level / most)
+        draw.line((at, upper, at, lower), fill="white")
+    if known != UNKNOWN:
+        _mark(draw, left + round(_BAR * known / most), upper - 2, lower - upper + 4)
+
+
+def _mark(draw: ImageDraw.ImageDraw, at: int, top: int, height: int) -> None:
+    """The orange mark of a true value, with a white edge that sets it off from the bar."""
+    draw.rectangle((at - 2, top, at + 2, top + height), fill="white")
+    draw.rectangle((at - 1, top, at + 1, top + height), fill=_TRUTH)
+
+
+def _fitting(name: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+    """A name, cut where its place ends."""
+    if font.getlength(name) <= _NAME:
+        return name
+    while font.getlength(f"{name}...") > _NAME:
+        name = name[:-1]
+    return f"{name}..."
 
 
 def _value(value: float, scale: Scale) -> str:

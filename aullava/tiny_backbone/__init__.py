@@ -1,1 +1,1 @@
-"""The recipe that made the shipped tiny backbone: an encoder that never saw a label, an LLM that never saw a face."""
+"""Recipe of the shipped tiny backbone: an encoder that never saw a label, an LLM that never saw a face."""

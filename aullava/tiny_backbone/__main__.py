@@ -1,7 +1,7 @@
 """Makes the shipped tiny backbone anew: ``python -m aullava.tiny_backbone --out aullava/models/tiny``.
 
-Takes about an hour on two cores. The same seed on the same machine gives the same weights; other processors round
-differently, so that the weights differ while the scores stay close.
+Takes about an hour on two cores. The same seed on the same machine gives the same weights; other processors
+round differently, so that the weights differ while the scores stay close.
 """
 
 from __future__ import annotations
@@ -22,9 +22,13 @@ def main() -> None:
     """Draw other people, learn the encoder on them, learn the LLM on texts, write both."""
     parser = argparse.ArgumentParser(prog="python -m aullava.tiny_backbone", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for vision/ and llm/")
-    parser.add_argument("--faces", type=Path, default=Path("data/synthetic"), help="where drawn faces are kept")
+    parser.add_argument(
+        "--faces", type=Path, default=Path("data/synthetic"), help="where drawn faces are kept"
+    )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, nargs=2, metavar=("ENCODER", "LLM"), help="shorter, to try it out")
+    parser.add_argument(
+        "--steps", type=int, nargs=2, metavar=("ENCODER", "LLM"), help="shorter, to try it out"
+    )
     arguments = parser.parse_args()
     encoder, language = EncoderRecipe(), LanguageRecipe()
     if arguments.steps:

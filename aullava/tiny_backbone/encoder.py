@@ -1,7 +1,8 @@
-"""The tiny vision encoder: a CLIP-type ViT that learns by masked-image modelling on drawn faces of other people.
+"""The tiny vision encoder: a CLIP-type ViT, taught by masked-image modelling on drawn faces of other people.
 
-Masked autoencoding (He et al. 2022, arXiv 2111.06377): the encoder sees a random part of the patches, a small decoder
-predicts the pixels of the others, patch by patch normalised. No Action Unit label and no landmark is read anywhere.
+Masked autoencoding (He et al. 2022, arXiv 2111.06377): the encoder sees a random part of the patches, a small
+decoder predicts the pixels of the others, patch by patch normalised. No Action Unit label and no landmark is
+read anywhere.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
-IMAGE_MEAN = (0.48145466, 0.4578275, 0.40821073)  # CLIP's own (openai/clip-vit-large-patch14-336 preprocessor_config)
+# CLIP's own (preprocessor_config.json of openai/clip-vit-large-patch14-336).
+IMAGE_MEAN = (0.48145466, 0.4578275, 0.40821073)
 IMAGE_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
@@ -94,7 +96,7 @@ class MaskedAutoencoder(nn.Module):
         return nn.functional.mse_loss(self.to_pixels(decoded).float(), target)
 
     def _normalised_patches(self, pixel_values: Tensor) -> Tensor:
-        """Patches with zero mean and unit variance each [B, P, 3 * patch**2] (MAE, section 3: normalised pixels)."""
+        """Patches of mean 0 and variance 1 each [B, P, 3 * patch**2] (MAE, section 3: normalised pixels)."""
         side = self.recipe.patch_size
         patches = pixel_values.unfold(2, side, side).unfold(3, side, side)
         flat = patches.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
@@ -118,7 +120,8 @@ def _augmented(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _batches(faces: np.ndarray, batch_size: int, seed: int) -> Iterator[np.ndarray]:
-    rng = np.random.default_rng(seed)
+    """Augmented batches without end; of all faces if there are fewer than a batch."""
+    rng, batch_size = np.random.default_rng(seed), min(batch_size, len(faces))
     while True:
         order = rng.permutation(len(faces))
         for start in range(0, len(order) - batch_size + 1, batch_size):
@@ -138,11 +141,14 @@ def train_encoder(faces: np.ndarray, recipe: EncoderRecipe, seed: int = 0) -> Ma
     """
     torch.manual_seed(seed)
     model = MaskedAutoencoder(recipe)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1.0, betas=(0.9, 0.95), weight_decay=recipe.weight_decay, fused=True)
+    optimiser = torch.optim.AdamW(
+        model.parameters(), lr=1.0, betas=(0.9, 0.95), weight_decay=recipe.weight_decay, fused=True
+    )
 
     def rate(step: int) -> float:
         progress = min(1.0, step / recipe.steps)
-        return recipe.learning_rate * min((step + 1) / recipe.warmup, 0.5 * (1 + math.cos(math.pi * progress)))
+        falling = 0.5 * (1 + math.cos(math.pi * progress))
+        return recipe.learning_rate * min((step + 1) / recipe.warmup, falling)
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
     start, running = time.monotonic(), 1.0
@@ -156,5 +162,6 @@ def train_encoder(faces: np.ndarray, recipe: EncoderRecipe, seed: int = 0) -> Ma
         schedule.step()
         running += 0.02 * (loss.item() - running)
         if step % 100 == 99:
-            print(f"encoder step {step + 1}/{recipe.steps}  loss {running:.4f}  {time.monotonic() - start:.0f} s", flush=True)
+            seconds = time.monotonic() - start
+            print(f"encoder step {step + 1}/{recipe.steps}  loss {running:.4f}  {seconds:.0f} s", flush=True)
     return model

@@ -1,13 +1,15 @@
 """The tiny tokenizer: byte-level BPE learned on the question texts of the whole FACS vocabulary.
 
-Digits stand alone, as in LLaMA's, so that every decision of an answer is one token. A code keeps the punctuation
-that an answer puts around it (``, AU12: `` is one token), and merges may cross blanks, so that a definition is a few
-tokens and not thirty (superword BPE: Liu et al. 2025, arXiv 2503.13423). Any other text still works, byte by byte.
+Digits stand alone, as in LLaMA's, so that every decision of an answer is one token. A code keeps the
+punctuation that an answer puts around it (``, AU12: `` is one token), and merges may cross blanks, so that a
+definition is a few tokens and not thirty (superword BPE: Liu et al. 2025, arXiv 2503.13423). Any other text
+still works, byte by byte.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -17,7 +19,11 @@ from aullava.text.question import Order, QuestionStyle, question
 from datamodules.action_units import BP4D_AUS, DISFA_AUS, FEAFA_AUS, Scale, codes
 
 CODE = r"(?:, )?A[UD][0-9]+(?:\+[0-9]+)?[LRTB]?(?:: )?"
-VOCABULARY = 2048
+AMOUNTS = ("trace", "slight", "marked", "severe", "maximum")
+"""FACS's words for the intensities A to E (Ekman, Friesen, Hager 2002)."""
+NOTE = rf" (?:{'|'.join(AMOUNTS)}) A[UD][0-9]+(?:\+[0-9]+)?[LRTB]?"
+"""A written observation such as `` marked AU12``: one token, as an image token is."""
+VOCABULARY = 2304
 
 
 def _texts() -> Iterator[str]:
@@ -32,7 +38,9 @@ def _texts() -> Iterator[str]:
     for _ in range(200):
         chosen = rng.permutation(np.array(codes()))
         yield ", ".join(f"{code}: {rng.integers(10)}" for code in chosen)
-        yield ", ".join(f"{code} {rng.integers(100)}%" for code in chosen)
+    for code in dict.fromkeys((*BP4D_AUS, *DISFA_AUS, *FEAFA_AUS)):
+        for amount in AMOUNTS:
+            yield from [f" {amount} {code}"] * 20
 
 
 def train_tokenizer() -> PreTrainedTokenizerFast:
@@ -40,7 +48,7 @@ def train_tokenizer() -> PreTrainedTokenizerFast:
     raw = Tokenizer(models.BPE())
     raw.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(rf"{CODE}|[0-9]|\n|[^0-9A\n]+|A"), "isolated"),
+            pre_tokenizers.Split(Regex(rf"{NOTE}|{CODE}|[0-9]|\n|[^0-9A\n]+|A"), "isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
@@ -52,6 +60,8 @@ def train_tokenizer() -> PreTrainedTokenizerFast:
         show_progress=False,
     )
     raw.train_from_iterator(_texts(), trainer)
-    return PreTrainedTokenizerFast(
+    build: Any = PreTrainedTokenizerFast  # transformers does not annotate the constructor
+    tokenizer: PreTrainedTokenizerFast = build(
         tokenizer_object=raw, pad_token="<pad>", bos_token="<s>", eos_token="</s>", padding_side="left"
     )
+    return tokenizer

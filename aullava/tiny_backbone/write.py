@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-import torch
 from transformers import (
     CLIPImageProcessorPil,
     CLIPVisionModel,
@@ -18,8 +18,9 @@ from aullava.tiny_backbone.encoder import IMAGE_MEAN, IMAGE_STD
 
 def write_encoder(encoder: CLIPVisionModel, folder: Path) -> None:
     """Weights in half precision (they are read as fp32 again), config, and the image processor."""
-    encoder.to(torch.float16).save_pretrained(folder)
+    encoder.half().save_pretrained(folder)  # type: ignore[no-untyped-call]
     size = encoder.config.image_size
+    assert isinstance(size, int)
     CLIPImageProcessorPil(
         size={"shortest_edge": size},
         crop_size={"height": size, "width": size},
@@ -30,8 +31,11 @@ def write_encoder(encoder: CLIPVisionModel, folder: Path) -> None:
 
 def write_llm(llm: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """Weights in half precision, config, and the tokenizer."""
-    llm.generation_config = GenerationConfig(
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
+    build: Any = GenerationConfig  # transformers does not annotate the constructor
+    llm.generation_config = build(
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
     )
-    llm.to(torch.float16).save_pretrained(folder)
+    llm.half().save_pretrained(folder)  # type: ignore[no-untyped-call]
     tokenizer.save_pretrained(folder)

@@ -1,8 +1,7 @@
-"""Trained weights on disk: every trainable tensor, nothing frozen, safetensors, written whole or not at all."""
+"""Trained weights on disk: every trainable tensor and nothing frozen, as safetensors, whole or not at all."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -10,6 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from aullava.models.vlm import FaceLanguageModel
 from aullava.training.errors import RunError
+from aullava.training.run_folder import whole_file
 
 WEIGHTS = Path("checkpoints") / "last.safetensors"
 """Below the folder of a run."""
@@ -19,11 +19,9 @@ def save_weights(model: FaceLanguageModel, run: Path) -> Path:
     """Write the trained tensors of a run, to a temporary name first."""
     path = run / WEIGHTS
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    save_file({name: tensor.contiguous().cpu() for name, tensor in model.trainable_state_dict().items()}, temporary)
-    with temporary.open("rb") as written:
-        os.fsync(written.fileno())
-    os.replace(temporary, path)
+    state = {name: tensor.contiguous().cpu() for name, tensor in model.trainable_state_dict().items()}
+    with whole_file(path) as temporary:
+        save_file(state, temporary)
     return path
 
 

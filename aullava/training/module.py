@@ -72,11 +72,15 @@ class AULightningModule(LightningModule):
         loss: Tensor = output.loss
         return loss
 
-    def validation_step(self, batch: PromptBatch, batch_idx: int, dataloader_idx: int = 0) -> list[Answer]:
+    def validation_step(
+        self, batch: PromptBatch, batch_idx: int, dataloader_idx: int = 0
+    ) -> dict[str, list[Answer]]:
         """Answers of one batch, added to the scores of its dataset."""
         return self._score(batch, dataloader_idx)
 
-    def test_step(self, batch: PromptBatch, batch_idx: int, dataloader_idx: int = 0) -> list[Answer]:
+    def test_step(
+        self, batch: PromptBatch, batch_idx: int, dataloader_idx: int = 0
+    ) -> dict[str, list[Answer]]:
         """Answers of one batch, added to the scores of its dataset."""
         return self._score(batch, dataloader_idx)
 
@@ -96,14 +100,15 @@ class AULightningModule(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what is trained and nothing that is frozen."""
         trained = {f"model.{name}" for name in self.model.trainable_state_dict()}
-        checkpoint["state_dict"] = {key: value for key, value in checkpoint["state_dict"].items() if key in trained}
+        state = checkpoint["state_dict"]
+        checkpoint["state_dict"] = {name: tensor for name, tensor in state.items() if name in trained}
 
-    def _score(self, batch: PromptBatch, dataset: int) -> list[Answer]:
+    def _score(self, batch: PromptBatch, dataset: int) -> dict[str, list[Answer]]:
         answers = answer_prompts(self.model, self.collator, batch)
         book = self.books[dataset]
         assert isinstance(book, ScoreBook)
         book.update(answered_values(answers, batch), batch.targets)
-        return answers
+        return {"answers": answers}
 
     def _close(self, stage: str) -> None:
         """Scores of all datasets under ``<stage>/<dataset>/<score>``."""
@@ -112,11 +117,11 @@ class AULightningModule(LightningModule):
             assert isinstance(book, ScoreBook)
             self.scores |= {f"{stage}/{asked.name}/{name}": value for name, value in book.compute().items()}
             book.reset()
-        self.log_dict({key: value for key, value in self.scores.items() if np.isfinite(value)}, sync_dist=False)
+        self.log_dict({key: value for key, value in self.scores.items() if np.isfinite(value)})
 
 
 def answered_values(answers: Sequence[Answer], batch: PromptBatch) -> Tensor:
-    """The answers in the columns of the batch's targets, float32 [B, A]; UNKNOWN where nothing was asked or read."""
+    """The answers in the columns of the targets, float32 [B, A]; UNKNOWN where nothing was asked or read."""
     values = torch.full_like(batch.targets, UNKNOWN, device="cpu")
     for row, (answer, aus) in enumerate(zip(answers, batch.aus, strict=True)):
         columns = [aus.index(code) for code in answer.aus]

@@ -36,12 +36,15 @@ def warmup_cosine(step: int, steps: int, warmup: float, floor: float) -> float:
 def build_optimizer(
     model: FaceLanguageModel, settings: OptimConfig, steps: int
 ) -> tuple[torch.optim.Optimizer, LambdaLR]:
-    """The optimiser over all trainable tensors, in one group for the projector and one for LoRA, and its schedule.
+    """AdamW over all trainable tensors, one group for the projector and one for LoRA, and its schedule.
 
     Raises:
         RunError: a trainable tensor belongs to neither: it would silently not be trained.
     """
-    groups = [_group("projector", model.projector, settings.lr_projector), _group("lora", model.llm, settings.lr_lora)]
+    groups = [
+        _group("projector", model.projector, settings.lr_projector),
+        _group("lora", model.llm, settings.lr_lora),
+    ]
     grouped = sum(len(group["params"]) for group in groups)
     trainable = sum(parameter.requires_grad for parameter in model.parameters())
     if grouped != trainable:

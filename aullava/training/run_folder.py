@@ -6,14 +6,24 @@ import json
 import math
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from aullava.training.errors import RunError
 
-LIBRARIES = ("torch", "lightning", "transformers", "peft", "torchmetrics", "albumentations", "numpy", "omegaconf")
+LIBRARIES = (
+    "torch",
+    "lightning",
+    "transformers",
+    "peft",
+    "torchmetrics",
+    "albumentations",
+    "numpy",
+    "omegaconf",
+)
 
 
 def new_run(runs: Path, experiment: str) -> Path:
@@ -25,7 +35,7 @@ def new_run(runs: Path, experiment: str) -> Path:
     home = runs / experiment
     try:
         home.mkdir(parents=True, exist_ok=True)
-        number = max((int(one.name) for one in home.iterdir() if one.name.isdigit()), default=0) + 1
+        number = max((int(one.name) for one in home.iterdir() if one.name.isdecimal()), default=0) + 1
         while True:
             try:
                 (home / str(number)).mkdir()
@@ -33,19 +43,36 @@ def new_run(runs: Path, experiment: str) -> Path:
             except FileExistsError:
                 number += 1
     except OSError as error:
-        raise RunError(f"no run folder can be made in {home} ({error.strerror}): set runs_dir to another place") from None
+        raise RunError(
+            f"no run folder can be made in {home} ({error.strerror}): set runs_dir to another place"
+        ) from None
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A temporary name to write to: the file becomes `path` if all goes well, else it is removed."""
+    temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())  # the name must not reach the disk before the content
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file under a temporary name and rename it."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    """Write a text file whole or not at all."""
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write a mapping as JSON, NaN (an AU without support) as null."""
-    clean = {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in values.items()}
+    clean = {
+        key: None if isinstance(value, float) and math.isnan(value) else value
+        for key, value in values.items()
+    }
     write_text(path, json.dumps(clean, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -53,17 +80,20 @@ def update_result(run: Path, values: Mapping[str, Any]) -> None:
     """Add values to ``result.json``; older ones stay unless they have the same key.
 
     Raises:
-        RunError: the file is there, but is no JSON.
+        RunError: the file is there, but is no table of values in JSON.
     """
     path = run / "result.json"
     try:
         known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except json.JSONDecodeError as error:
-        raise RunError(f"{path}:{error.lineno}: is no JSON ({error.msg}): delete it and test again") from None
+    except ValueError as error:  # no JSON, or no UTF-8
+        raise RunError(f"{path} is no JSON ({error}): delete it and test again") from None
+    if not isinstance(known, dict):
+        raise RunError(f"{path} holds no names and values: delete it and test again")
     write_json(path, {**known, **values})
 
 
 def versions() -> dict[str, str]:
     """What the run was computed with."""
     found = {name: metadata.version(name) for name in LIBRARIES}
-    return {"python": platform.python_version(), "machine": platform.platform(), "cpus": str(os.cpu_count()), **found}
+    here = {"python": platform.python_version(), "machine": platform.platform(), "cpus": str(os.cpu_count())}
+    return here | found

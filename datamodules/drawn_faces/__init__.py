@@ -1,1 +1,1 @@
-"""Procedurally drawn faces with known Action Units: who (person), what the muscles do (actions), how it looks (the rest)."""
+"""Drawn faces with known Action Units: who (person), what the muscles do (actions), the looks (the rest)."""

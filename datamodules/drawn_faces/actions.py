@@ -1,7 +1,8 @@
-"""What the muscles do: the amounts of the facial actions of one moment, and the AU values that follow from them.
+"""What the muscles do: the amounts of the facial actions of one moment, and the AU values that follow.
 
-A face has one set of *actions* (left and right apart wherever the muscle is paired and FEAFA scores the sides apart);
-the AU values of every synthetic dataset are read off the same set, so that the three datasets show the same faces.
+A face has one set of *actions* (left and right apart wherever the muscle is paired and FEAFA scores the sides
+apart); the AU values of every synthetic dataset are read off the same set, so that the three datasets show
+the same faces.
 """
 
 from __future__ import annotations
@@ -18,23 +19,24 @@ SINGLE = (
 )  # fmt: skip
 ACTIONS = tuple(f"{code}{side}" for code in PAIRED for side in "LR") + SINGLE
 
-# Probability that an action takes part in a face (before exclusions); ours, chosen so that after the exclusions every
+# Probability that an action takes part in a face (before exclusions); ours, chosen so that after them every
 # AU is non-zero in at least 15 % of the faces and its presence (amount >= 0.5) lies between 10 and 50 %.
 _PARTICIPATION: Mapping[str, float] = {
     "AU1": 0.33, "AU2": 0.33, "AU4": 0.35, "AU5": 0.53, "AU6": 0.36, "AU7": 0.49, "AU9": 0.27, "AU10": 0.43,
-    "AU12": 0.88, "AU14": 0.40, "AU15": 0.47, "AU16": 0.42, "AU17": 0.33, "AU18": 0.95, "AU20": 0.90, "AU23": 0.48,
-    "AU24": 0.83, "AU25": 0.59, "AU26": 0.37, "AU28T": 0.71, "AU28B": 0.74, "AU43": 0.47, "AD29": 0.28, "AD30L": 0.26,
-    "AD30R": 0.25, "AD34": 0.50,
+    "AU12": 0.88, "AU14": 0.40, "AU15": 0.47, "AU16": 0.42, "AU17": 0.33, "AU18": 0.95, "AU20": 0.90,
+    "AU23": 0.48, "AU24": 0.83, "AU25": 0.59, "AU26": 0.37, "AU28T": 0.71, "AU28B": 0.74, "AU43": 0.47,
+    "AD29": 0.28, "AD30L": 0.26, "AD30R": 0.25, "AD34": 0.50,
 }  # fmt: skip
 
 # Actions that cannot be shown together, or hide one another: whichever is asked first stays.
 _EXCLUSIVE: tuple[tuple[str, str], ...] = (
     ("AU5", "AU43"), ("AU5", "AU7"), ("AU7", "AU43"), ("AU6", "AU5"),
-    ("AU12", "AU15"), ("AU12", "AU18"), ("AU12", "AU20"), ("AU15", "AU20"), ("AU18", "AU20"), ("AU18", "AU14"),
-    ("AU14", "AU20"), ("AU24", "AU25"), ("AU28T", "AU28B"), ("AU28T", "AU10"), ("AU28B", "AU16"),
-    ("AU16", "AU17"), ("AU18", "AU23"), ("AU18", "AU24"), ("AU18", "AU28T"), ("AU18", "AU28B"), ("AU23", "AU28T"),
-    ("AU23", "AU28B"), ("AU24", "AU28T"), ("AU24", "AU28B"), ("AU24", "AU16"), ("AU24", "AU10"), ("AU24", "AU26"),
-    ("AD30L", "AD30R"), ("AD34", "AU25"), ("AD34", "AU12"), ("AD29", "AU28B"), ("AD34", "AU20"),
+    ("AU12", "AU15"), ("AU12", "AU18"), ("AU12", "AU20"), ("AU15", "AU20"), ("AU18", "AU20"),
+    ("AU18", "AU14"), ("AU14", "AU20"), ("AU24", "AU25"), ("AU28T", "AU28B"), ("AU28T", "AU10"),
+    ("AU28B", "AU16"), ("AU16", "AU17"), ("AU18", "AU23"), ("AU18", "AU24"), ("AU18", "AU28T"),
+    ("AU18", "AU28B"), ("AU23", "AU28T"), ("AU23", "AU28B"), ("AU24", "AU28T"), ("AU24", "AU28B"),
+    ("AU24", "AU16"), ("AU24", "AU10"), ("AU24", "AU26"), ("AD30L", "AD30R"), ("AD34", "AU25"),
+    ("AD34", "AU12"), ("AD29", "AU28B"), ("AD34", "AU20"),
 )  # fmt: skip
 
 _RIVALS = {code: {a if b == code else b for a, b in _EXCLUSIVE if code in (a, b)} for code in _PARTICIPATION}
@@ -63,7 +65,7 @@ class Actions:
 
 
 def _amount(rng: np.random.Generator) -> float:
-    """A non-zero amount: traces (weak) and clear movements (strong), the whole of (0, 1] on both sides of 0.5."""
+    """A non-zero amount: traces (weak) and clear movements (strong), all of (0, 1] on both sides of 0.5."""
     weak = rng.uniform() < 0.36
     return float(np.clip(rng.beta(2.2, 5.0) if weak else rng.beta(5.0, 2.2), 0.02, 1.0))
 
@@ -114,8 +116,8 @@ def draw_actions(rng: np.random.Generator) -> Actions:
 def action_unit_value(actions: Actions, code: str) -> float:
     """The amount in [0, 1] that a coder would give to an Action Unit of a dataset.
 
-    Two-sided codes of paired muscles take the stronger side (FACS scores asymmetric actions by the side that moves
-    more); ``AU1+2`` of FEAFA is the stronger of its inner and outer part.
+    Two-sided codes of paired muscles take the stronger side (FACS scores asymmetric actions by the side that
+    moves more); ``AU1+2`` of FEAFA is the stronger of its inner and outer part.
     """
     if code.startswith("AU1+2"):
         side = code.removeprefix("AU1+2")

@@ -21,7 +21,7 @@ class Canvas:
     def __init__(self, pixels: int) -> None:
         self.pixels = pixels
         self.scale = pixels / (2 * EXTENT)
-        self.image = np.zeros((pixels, pixels, 3), np.uint8)
+        self.image: np.ndarray = np.zeros((pixels, pixels, 3), np.uint8)
         self.coverage = np.zeros((pixels, pixels), np.uint8)
         self._axis = (np.arange(pixels) + 0.5) / self.scale - EXTENT
 
@@ -50,7 +50,9 @@ class Canvas:
     def ellipse(self, centre: tuple[float, float], axes: tuple[float, float], colour: Colour) -> None:
         """Fill an upright ellipse."""
         angle = np.linspace(0, 2 * np.pi, 28, endpoint=False)
-        self.polygon(np.stack([centre[0] + axes[0] * np.cos(angle), centre[1] + axes[1] * np.sin(angle)], 1), colour)
+        self.polygon(
+            np.stack([centre[0] + axes[0] * np.cos(angle), centre[1] + axes[1] * np.sin(angle)], 1), colour
+        )
 
     def shade(self, spots: Sequence[Bulge], mask: np.ndarray) -> None:
         """Lighten and darken the picture inside ``mask`` by a sum of Gaussian spots (one matrix product)."""
@@ -64,11 +66,13 @@ class Canvas:
 
     def carve(self, lines: Sequence[Furrow]) -> None:
         """Darken the picture along furrows, deeper ones darker, with soft edges."""
-        carved = np.zeros((self.pixels, self.pixels), np.uint8)
+        carved: np.ndarray = np.zeros((self.pixels, self.pixels), np.uint8)
         for furrow in sorted(lines, key=lambda found: found.depth):
             depth = int(255 * min(furrow.depth, 1.0))
             width = max(1, round(furrow.width * self.scale))
-            cv2.polylines(carved, [self.to_pixels(furrow.points)], False, (depth,), width, cv2.LINE_AA, _SHIFT)
+            cv2.polylines(
+                carved, [self.to_pixels(furrow.points)], False, (depth,), width, cv2.LINE_AA, _SHIFT
+            )
         carved = cv2.GaussianBlur(carved, (0, 0), 0.011 * self.scale)
         gain = 1.0 - 0.62 * (carved.astype(np.float32) / 255.0)
         self.image = cv2.convertScaleAbs(self.image * gain[:, :, None])

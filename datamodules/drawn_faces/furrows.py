@@ -1,4 +1,4 @@
-"""What a movement leaves on the skin: furrows (thin dark lines) and bulges (soft light and shade), in face units.
+"""What a movement leaves on the skin: furrows (thin dark lines) and bulges (soft light), in face units.
 
 Each entry follows the appearance changes that FACS lists for the Action Unit; depths and places are ours.
 """
@@ -31,7 +31,7 @@ Bulge = tuple[float, float, float, float, float]  # x, y, spread x, spread y, li
 
 
 def _arc(start: tuple[float, float], end: tuple[float, float], bend: float) -> Points:
-    """A shallow arc from start to end; ``bend`` is its sagitta, positive to the right of the direction of travel."""
+    """A shallow arc from start to end; ``bend`` is its sagitta, positive to the right of the way."""
     dx, dy = end[0] - start[0], end[1] - start[1]
     sagitta = bend / (math.hypot(dx, dy) + 1e-9)
     points = np.empty((len(_ALONG), 2))
@@ -44,11 +44,11 @@ def _forehead(person: Person, actions: Actions) -> list[Furrow]:
     found = []
     inner, lower = actions.both("AU1"), actions.both("AU4")
     for row, y in enumerate((-0.60, -0.70, -0.80)):
-        found.append(Furrow(_arc((-0.20, y), (0.20, y), 0.02), 0.75 * inner * (1 - 0.15 * row) + person.wrinkles))
+        depth = 0.75 * inner * (1 - 0.15 * row) + person.wrinkles
+        found.append(Furrow(_arc((-0.20, y), (0.20, y), 0.02), depth))
         for sign, side in ((-1.0, "R"), (1.0, "L")):
-            found.append(
-                Furrow(_arc((sign * 0.26, y), (sign * 0.52, y + 0.05), 0.02 * sign), 0.7 * actions["AU2" + side])
-            )
+            outer = _arc((sign * 0.26, y), (sign * 0.52, y + 0.05), 0.02 * sign)
+            found.append(Furrow(outer, 0.7 * actions["AU2" + side]))
     for sign in (-1.0, 1.0):
         x = sign * 0.055
         found.append(Furrow(_arc((x, -0.46), (0.8 * x, -0.26), 0.01 * sign), 0.95 * lower, 0.026))
@@ -56,17 +56,19 @@ def _forehead(person: Person, actions: Actions) -> list[Furrow]:
 
 
 def _nose_and_eyes(person: Person, actions: Actions, face: Face) -> list[Furrow]:
-    found = []
     wrinkle = actions["AU9"]
-    for y in (-0.14, -0.07, 0.0):
-        found.append(Furrow(_arc((-0.075, y + 0.02), (0.075, y + 0.02), -0.03), 0.8 * wrinkle))
+    found = [
+        Furrow(_arc((-0.075, y + 0.02), (0.075, y + 0.02), -0.03), 0.8 * wrinkle) for y in (-0.14, -0.07, 0.0)
+    ]
     for sign, eye in zip((-1.0, 1.0), face.eyes, strict=True):
         x, y = eye.centre
         found.append(Furrow(_arc((sign * 0.09, 0.02), (sign * 0.15, 0.12), 0.01), 0.8 * wrinkle))
         outer = x + sign * (person.eye_width + 0.035)
         for tilt in (-0.075, 0.0, 0.075):  # crow's feet
             end = (outer + sign * 0.12, y + 0.01 + tilt)
-            found.append(Furrow(_arc((outer, y + 0.02 + 0.35 * tilt), end, 0.008), 0.9 * actions["AU6"], 0.018))
+            found.append(
+                Furrow(_arc((outer, y + 0.02 + 0.35 * tilt), end, 0.008), 0.9 * actions["AU6"], 0.018)
+            )
         under = y + 0.085
         span = person.eye_width * 0.85
         found.append(Furrow(_arc((x - span, under), (x + span, under), 0.035), 0.85 * actions["AU7"], 0.02))
@@ -86,12 +88,13 @@ def _around_mouth(person: Person, actions: Actions, face: Face) -> list[Furrow]:
         reach = (cx + sign * 0.085, cy - 0.01)
         found.append(Furrow(_arc((sign * nose_x, nose_y - 0.02), reach, 0.05 * sign), fold, 0.026))
         upper = (sign * (nose_x + 0.105), nose_y + 0.13)
-        found.append(Furrow(_arc((sign * (nose_x - 0.01), nose_y - 0.08), upper, 0.03 * sign), 0.9 * raised, 0.030))
+        above = _arc((sign * (nose_x - 0.01), nose_y - 0.08), upper, 0.03 * sign)
+        found.append(Furrow(above, 0.9 * raised, 0.030))
         dimple = actions["AU14"]
-        found.append(Furrow(_arc((cx + sign * 0.035, cy - 0.055), (cx + sign * 0.03, cy + 0.055), 0.022 * sign),
-                            0.9 * dimple, 0.026))  # fmt: skip
-        found.append(Furrow(_arc((cx + sign * 0.02, cy + 0.03), (cx + sign * 0.05, cy + 0.17), 0.015),
-                            0.85 * actions["AU15"], 0.024))  # fmt: skip
+        pit = _arc((cx + sign * 0.035, cy - 0.055), (cx + sign * 0.03, cy + 0.055), 0.022 * sign)
+        found.append(Furrow(pit, 0.9 * dimple, 0.026))
+        marionette = _arc((cx + sign * 0.02, cy + 0.03), (cx + sign * 0.05, cy + 0.17), 0.015)
+        found.append(Furrow(marionette, 0.85 * actions["AU15"], 0.024))
         for offset in (0.055, 0.10):
             start = (cx + sign * offset, cy - 0.07)
             found.append(Furrow(_arc(start, (start[0], cy + 0.09), 0.02 * sign), 0.6 * stretch, 0.018))
@@ -102,7 +105,8 @@ def _lips_and_chin(actions: Actions, face: Face) -> list[Furrow]:
     found = []
     mouth, (chin_x, chin_y) = face.mouth, face.chin
     mx, my = mouth.centre
-    for x in np.linspace(-0.11, 0.11, 5):  # AU18 and AU23: radial and vertical lines through the red of the lips
+    # AU18 and AU23: radial and vertical lines through the red of the lips.
+    for x in np.linspace(-0.11, 0.11, 5):
         fan = 1.0 + 0.9 * actions["AU18"]
         line = _arc((mx + fan * x, my - 0.115), (mx + 0.8 * x, my - 0.05), 0.0)
         below = _arc((mx + 0.8 * x, my + 0.055), (mx + fan * x, my + 0.13), 0.0)
@@ -114,7 +118,9 @@ def _lips_and_chin(actions: Actions, face: Face) -> list[Furrow]:
     if actions["AU17"] > 0:
         for dx, dy in ((-0.09, 0.0), (0.0, -0.03), (0.09, 0.0), (-0.045, 0.055), (0.045, 0.055), (0.0, 0.04)):
             x, y = chin_x + dx, chin_y - 0.19 + dy
-            found.append(Furrow(_arc((x - 0.018, y), (x + 0.018, y + 0.008), 0.01), 0.7 * actions["AU17"], 0.024))
+            found.append(
+                Furrow(_arc((x - 0.018, y), (x + 0.018, y + 0.008), 0.01), 0.7 * actions["AU17"], 0.024)
+            )
     for code, y in (("AU28T", float(mouth.upper[:, 1].min()) - 0.02), ("AU28B", below_lip - 0.02)):
         found.append(Furrow(_arc((mx - 0.17, y), (mx + 0.17, y), 0.012), 0.8 * actions[code], 0.03))
     if actions["AU24"] > 0:

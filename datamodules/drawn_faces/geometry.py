@@ -1,7 +1,8 @@
 """Where everything is: the outlines of a person's face under given actions, in face units.
 
-The origin is the centre of the face, x grows to the image's right (the subject's left), y grows downwards. Each action
-moves what its muscle moves; the distances are ours, of the size that the FACS manual's pictures show.
+The origin is the centre of the face, x grows to the image's right (the subject's left), y grows downwards.
+Each action moves what its muscle moves; the distances are ours, of the size that the FACS manual's pictures
+show.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ def smooth(points: Points, steps: int = 6) -> Points:
     before, after, last = np.roll(points, 1, 0), np.roll(points, -1, 0), np.roll(points, -2, 0)
     t = (np.arange(steps) / steps)[None, :, None]
     p0, p1, p2, p3 = (array[:, None, :] for array in (before, points, after, last))
-    curve = 0.5 * (2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3)
+    curve = 0.5 * (
+        2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3
+    )
     return np.asarray(curve.reshape(-1, 2))
 
 
@@ -145,7 +148,8 @@ def _mouth(person: Person, actions: Actions, jaw: tuple[float, float]) -> Mouth:
     lower_gap = 0.050 * part + 0.85 * drop + 0.075 * actions["AU16"]
     shift = jaw[0] * 0.70 * _BOW
     cupid = _BOW**0.7 - 0.16 * np.exp(-((_T / 0.16) ** 2))
-    bend = raise_upper * 0.03 * np.exp(-(((np.abs(_T) - 0.45) / 0.25) ** 2))  # AU10's angular bend of the upper lip
+    # AU10's angular bend of the upper lip.
+    bend = raise_upper * 0.03 * np.exp(-(((np.abs(_T) - 0.45) / 0.25) ** 2))
     seam_y = base + middle - 0.030 * chin_up * _BOW
     top_in = seam_y - upper_gap * _BOW**0.8 - bend
     top_out = top_in - upper_lip * cupid - 0.010 * nose_pull * _BOW

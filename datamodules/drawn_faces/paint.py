@@ -21,14 +21,16 @@ def _behind(canvas: Canvas, person: Person) -> None:
     """Hair behind the head, neck, shoulders and ears."""
     width = person.face_width
     if person.hair_style == "long":
-        canvas.polygon(smooth(np.array([[0, -1.32], [width + 0.14, -0.9], [width + 0.26, 0.1], [width + 0.16, 1.1],
-                                        [-width - 0.16, 1.1], [-width - 0.26, 0.1], [-width - 0.14, -0.9]])),
-                       _tinted(person.hair, 0.85))  # fmt: skip
+        mane = [[0, -1.32], [width + 0.14, -0.9], [width + 0.26, 0.1], [width + 0.16, 1.1],
+                [-width - 0.16, 1.1], [-width - 0.26, 0.1], [-width - 0.14, -0.9]]  # fmt: skip
+        canvas.polygon(smooth(np.array(mane)), _tinted(person.hair, 0.85))
     elif person.hair_style == "bun":
         canvas.ellipse((0.0, -1.28), (0.28, 0.22), person.hair)
     shirt = _tinted(person.iris, 1.6)
-    canvas.polygon(np.array([[-1.5, 1.58], [-1.1, 1.36], [-0.4, 1.22], [0.4, 1.22], [1.1, 1.36], [1.5, 1.58]]), shirt)
-    canvas.polygon(np.array([[-0.40, 0.55], [-0.42, 1.34], [0.42, 1.34], [0.40, 0.55]]), _tinted(person.skin, 0.74))
+    shoulders = np.array([[-1.5, 1.58], [-1.1, 1.36], [-0.4, 1.22], [0.4, 1.22], [1.1, 1.36], [1.5, 1.58]])
+    canvas.polygon(shoulders, shirt)
+    neck = np.array([[-0.40, 0.55], [-0.42, 1.34], [0.42, 1.34], [0.40, 0.55]])
+    canvas.polygon(neck, _tinted(person.skin, 0.74))
     for sign in (-1.0, 1.0):
         canvas.ellipse((sign * (width + 0.03), 0.0), (0.085, 0.19), _tinted(person.skin, 0.88))
 
@@ -61,8 +63,12 @@ def _nose(canvas: Canvas, person: Person, face: Face) -> None:
     wing = face.nose_wing
     shade = _tinted(person.skin, 0.66)
     for sign in (-1.0, 1.0):
-        side = np.array([[x + sign * (wing - 0.015), y - 0.055], [x + sign * wing, y], [x + sign * (wing - 0.03), y + 0.035]])
-        canvas.line(side, shade, 0.02)
+        side = [
+            [x + sign * (wing - 0.015), y - 0.055],
+            [x + sign * wing, y],
+            [x + sign * (wing - 0.03), y + 0.035],
+        ]
+        canvas.line(np.array(side), shade, 0.02)
         canvas.ellipse((x + sign * wing * 0.48, y + 0.035), (0.038, 0.017), _tinted(person.skin, 0.36))
 
 
@@ -84,10 +90,12 @@ def _teeth(canvas: Canvas, opening: Points, gap: float, upper: float, lower: flo
     top, bottom = opening[:half], opening[half:][::-1]
     white = (226.0, 220.0, 208.0)
     reach = min(0.055, 0.55 * gap) * upper * 1.3
-    canvas.polygon(np.vstack([top[2:-2], np.minimum(top[2:-2] + [0.0, reach], bottom[2:-2])[::-1]]), white)
+    edge = np.minimum(top[2:-2] + np.array([0.0, reach]), bottom[2:-2])
+    canvas.polygon(np.vstack([top[2:-2], edge[::-1]]), white)
     if lower > 0.1:
         reach = min(0.05, 0.45 * gap) * lower
-        canvas.polygon(np.vstack([bottom[3:-3], np.maximum(bottom[3:-3] - [0.0, reach], top[3:-3])[::-1]]), white)
+        edge = np.maximum(bottom[3:-3] - np.array([0.0, reach]), top[3:-3])
+        canvas.polygon(np.vstack([bottom[3:-3], edge[::-1]]), white)
 
 
 def _beard(canvas: Canvas, person: Person, face: Face) -> None:
@@ -111,17 +119,20 @@ def _beard(canvas: Canvas, person: Person, face: Face) -> None:
         weight = np.maximum(weight, canvas.mask(np.array(shape)).astype(np.float32))
     grain = cv2.resize(rng.uniform(0.75, 1.0, (64, 64)).astype(np.float32), (canvas.pixels, canvas.pixels))
     weight = cv2.GaussianBlur(weight, (0, 0), 0.03 * canvas.scale) * (strength / 255.0) * grain
-    canvas.image = cv2.convertScaleAbs(canvas.image * (1 - weight[..., None]) + np.array(person.hair) * weight[..., None])
+    canvas.image = cv2.convertScaleAbs(
+        canvas.image * (1 - weight[..., None]) + np.array(person.hair) * weight[..., None]
+    )
 
 
 def _hair(canvas: Canvas, person: Person) -> None:
     """Hair in front: a cap over the skull, low on the forehead for a fringe."""
     if person.hair_style == "bald":
         return
-    width, edge = person.face_width, {"fringe": -0.66, "short": -0.88, "long": -0.84, "bun": -0.90}[person.hair_style]
+    width = person.face_width
+    edge = {"fringe": -0.66, "short": -0.88, "long": -0.84, "bun": -0.90}[person.hair_style]
     cap = [[-width - 0.05, -0.25], [-width - 0.07, -0.75], [-0.45, -1.22], [0.0, -1.30], [0.45, -1.22],
-           [width + 0.07, -0.75], [width + 0.05, -0.25], [width - 0.08, -0.55], [0.42, edge], [0.05, edge - 0.05],
-           [-0.38, edge + 0.02], [-width + 0.08, -0.55]]  # fmt: skip
+           [width + 0.07, -0.75], [width + 0.05, -0.25], [width - 0.08, -0.55], [0.42, edge],
+           [0.05, edge - 0.05], [-0.38, edge + 0.02], [-width + 0.08, -0.55]]  # fmt: skip
     canvas.polygon(smooth(np.array(cap)), person.hair)
     canvas.line(np.array([[-0.4, -1.1], [0.0, -1.18], [0.35, -1.12]]), _tinted(person.hair, 1.35), 0.05)
 
@@ -141,7 +152,8 @@ def _glasses(canvas: Canvas, person: Person, face: Face) -> None:
     y = face.eyes[0].centre[1]
     canvas.line(np.array([[-0.11, y], [0.0, y - 0.03], [0.11, y]]), frame, 0.024)
     for sign in (-1.0, 1.0):
-        canvas.line(np.array([[sign * 0.575, y], [sign * (person.face_width + 0.02), y - 0.04]]), frame, 0.024)
+        temple = np.array([[sign * 0.575, y], [sign * (person.face_width + 0.02), y - 0.04]])
+        canvas.line(temple, frame, 0.024)
 
 
 def _freckles(canvas: Canvas, person: Person, mask: np.ndarray) -> None:

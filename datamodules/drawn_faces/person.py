@@ -1,7 +1,8 @@
 """Who is drawn: the permanent traits of a synthetic person.
 
-Lengths are in face units: 1.0 is about the distance from the centre of the face to the tip of the chin. Traits vary
-independently between people, so that a raised brow of one person can be where the resting brow of another is.
+Lengths are in face units: 1.0 is about the distance from the centre of the face to the tip of the chin.
+Traits vary independently between people, so that a raised brow of one person can be where the resting brow of
+another is.
 """
 
 from __future__ import annotations
@@ -14,14 +15,24 @@ Colour = tuple[float, float, float]
 
 # Ours: anchors along the range of human skin tones, light to dark, sRGB 0-255.
 _SKIN_TONES = np.array(
-    [[236, 206, 184], [226, 186, 158], [211, 164, 130], [186, 136, 100], [154, 108, 76], [122, 82, 58], [96, 62, 44]],
+    [
+        [236, 206, 184],
+        [226, 186, 158],
+        [211, 164, 130],
+        [186, 136, 100],
+        [154, 108, 76],
+        [122, 82, 58],
+        [96, 62, 44],
+    ],
     dtype=np.float64,
 )
 _HAIR_COLOURS = np.array(
     [[24, 20, 19], [48, 33, 24], [86, 56, 34], [134, 94, 52], [196, 160, 96], [142, 62, 30], [168, 164, 160]],
     dtype=np.float64,
 )
-_IRIS_COLOURS = np.array([[58, 36, 22], [92, 60, 34], [86, 98, 52], [70, 104, 138], [104, 116, 120]], dtype=np.float64)
+_IRIS_COLOURS = np.array(
+    [[58, 36, 22], [92, 60, 34], [86, 98, 52], [70, 104, 138], [104, 116, 120]], dtype=np.float64
+)
 
 HAIR_STYLES = ("bald", "short", "fringe", "long", "bun")
 BEARDS = ("none", "stubble", "moustache", "goatee", "full")

@@ -12,7 +12,8 @@ from datamodules.drawn_faces.canvas import EXTENT, Canvas
 from datamodules.drawn_faces.paint import paint
 from datamodules.drawn_faces.person import Person, draw_person
 
-_VIEW = 1.20  # face units from the centre of the crop to its edge at scale 1: the margin a face detector leaves
+# Face units from the centre of the crop to its edge at scale 1: the margin a face detector leaves.
+_VIEW = 1.20
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def _warp(canvas: Canvas, scene: Scene, size: int) -> tuple[np.ndarray, np.ndarr
     from_canvas = to_picture / canvas.scale
     offset = size / 2 - 0.5 + to_picture @ (np.array(scene.shift) - EXTENT + 0.5 / canvas.scale)
     matrix = np.hstack([from_canvas, offset[:, None]])
-    layers = np.dstack([canvas.image, canvas.coverage])
+    layers: np.ndarray = np.dstack([canvas.image, canvas.coverage])
     layers = cv2.GaussianBlur(layers, (0, 0), 0.30 * canvas.scale / (scene.zoom * size / (2 * _VIEW)))
     layers = cv2.warpAffine(layers, matrix, (size, size), flags=cv2.INTER_LINEAR)
     return layers[:, :, :3], layers[:, :, 3]
@@ -70,11 +71,11 @@ def _develop(image: np.ndarray, scene: Scene) -> np.ndarray:
     across, down, gain = scene.light
     light = gain * (1.0 + across * ramp[None, :] + down * ramp[:, None])
     cast = np.array([1.0 + scene.warmth, 1.0, 1.0 - scene.warmth], np.float32)
-    lit = image * light[:, :, None] * cast
+    lit: np.ndarray = image * light[:, :, None] * cast
     if scene.blur * size > 0.15:
         lit = cv2.GaussianBlur(lit, (0, 0), scene.blur * size)
     grain = np.random.default_rng(scene.noise_seed).standard_normal(image.shape, dtype=np.float32)
-    return np.clip(lit + scene.noise * grain, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(lit + scene.noise * grain, 0, 255).astype(np.uint8))
 
 
 def render(person: Person, actions: Actions, scene: Scene, size: int) -> np.ndarray:
@@ -99,7 +100,8 @@ def render(person: Person, actions: Actions, scene: Scene, size: int) -> np.ndar
 def draw_face(seed: int, person: int, number: int, size: int) -> tuple[np.ndarray, Actions]:
     """Face ``number`` of person ``person`` of the population ``seed``: the picture and its actions.
 
-    The same four numbers give the same picture, byte for byte, on one machine; the actions do not depend on ``size``.
+    The same four numbers give the same picture, byte for byte, on one machine; the actions do not depend on
+    ``size``.
     """
     rng = np.random.default_rng([seed, person, number])
     actions = draw_actions(rng)

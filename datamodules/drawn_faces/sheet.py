@@ -22,7 +22,7 @@ STUDIO = Scene(
 
 
 def _shown(code: str, amount: float) -> Actions:
-    """The action alone (both sides of a paired one); lips part where the action needs a view into the mouth."""
+    """The action alone (both sides of a paired one); the lips part where it needs a view into the mouth."""
     amounts = {code + side: amount for side in "LR"} if code in PAIRED else {code: amount}
     if code == "AU26":
         amounts["AU25"] = 0.6 * amount
@@ -55,7 +55,7 @@ def contact_sheet(size: int = 128, person: int = 5) -> np.ndarray:
 
 
 def write_sheet(path: Path) -> None:
-    """Write the contact sheet as a PNG (to a temporary name first, so that no half picture is left behind)."""
+    """Write the contact sheet as a PNG (to a temporary name first: no half picture is left behind)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp.png")
     cv2.imwrite(str(temporary), cv2.cvtColor(contact_sheet(), cv2.COLOR_RGB2BGR))

@@ -1,7 +1,7 @@
 """Drawn faces on disk: drawn once, in parallel, then read like any other dataset's pictures.
 
-The file's name carries a fingerprint of the drawing code, so that a store is never read by code that would draw
-otherwise. It is written under a temporary name and renamed when it is complete.
+The file's name carries a fingerprint of the drawing code, so that a store is never read by code that would
+draw otherwise. It is written under a temporary name and renamed when it is complete.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _CHUNK = 64
 
 
 def drawing_fingerprint() -> str:
-    """A short hash of everything that decides the pixels: the code of this package and the libraries' versions."""
+    """A short hash of what decides the pixels: the code of this package and the libraries' versions."""
     digest = hashlib.sha256(f"{np.__version__} {cv2.__version__}".encode())
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
@@ -60,7 +60,9 @@ def ensure_store(path: Path, population: int, faces: Sequence[Face], size: int) 
     jobs = [(population, faces[start : start + _CHUNK], size) for start in range(0, len(faces), _CHUNK)]
     try:
         rows = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(faces), size, size, 3))
-        workers = min(len(jobs), os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count() or 1)
+        workers = min(
+            len(jobs), os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count() or 1
+        )
         with (
             ProcessPoolExecutor(workers, get_context("spawn")) as pool,
             tqdm(total=len(faces), desc="drawing faces", unit="face", leave=False) as bar,
@@ -69,7 +71,7 @@ def ensure_store(path: Path, population: int, faces: Sequence[Face], size: int) 
                 rows[number * _CHUNK : number * _CHUNK + len(chunk)] = chunk
                 bar.update(len(chunk))
         rows.flush()
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -37,7 +37,7 @@ class SampleAnswers(Callback):
         """Log the first batch of each loader."""
         if batch_idx or trainer.sanity_checking or not isinstance(trainer.logger, TensorBoardLogger):
             return
-        answers: list[Answer] = outputs[: self.count]
+        answers: list[Answer] = outputs["answers"][: self.count]
         writer, step, name = trainer.logger.experiment, trainer.global_step, batch.datasets[0]
         truths = batch.targets.cpu().numpy()
         lines = [f"**{one.sample_id}** {one.text}" for one in answers]
@@ -46,8 +46,8 @@ class SampleAnswers(Callback):
         faces = (loaders[dataloader_idx] if isinstance(loaders, list) else loaders).dataset
         if not faces.module.log_images:
             return
-        cards = [
-            answer_card(faces[row].image, answer, dict(zip(batch.aus[row], truths[row].tolist(), strict=False)))
-            for row, answer in enumerate(answers)
-        ]
+        cards = []
+        for row, answer in enumerate(answers):
+            truth = dict(zip(batch.aus[row], truths[row].tolist(), strict=False))  # targets are padded
+            cards.append(answer_card(faces[row].image, answer, truth))
         writer.add_image(f"faces/{name}", np.vstack(cards), step, dataformats="HWC")

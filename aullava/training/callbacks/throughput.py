@@ -26,7 +26,9 @@ class Throughput(Callback):
         self._last_end: float | None = None
         self._began = 0.0
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: AUBatch, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: AUBatch, batch_idx: int
+    ) -> None:
         """The batch is here: what passed since the last one ended was waiting."""
         self._began = time.perf_counter()
         if self._last_end is not None and batch_idx >= self.skip:
@@ -42,7 +44,8 @@ class Throughput(Callback):
         self._busy += self._last_end - self._began
         self._images += len(batch.pixel_values)
         self._tokens += int(batch.attention_mask.sum())
-        if trainer.logger is not None and (batch_idx + 1) % trainer.log_every_n_steps == 0:
+        log_every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]  # set by a helper of its own
+        if trainer.logger is not None and (batch_idx + 1) % log_every == 0:
             trainer.logger.log_metrics(self.rates(), step=trainer.global_step)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

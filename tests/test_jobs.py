@@ -1,0 +1,239 @@
+"""fit, validate, test and predict, one after the other, as a user runs them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any, Never
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from aullava.build import build_model
+from aullava.cli import main
+from aullava.config.load import resolve
+from aullava.vocabulary import vocabulary
+from datamodules.action_units import BP4D_AUS, DISFA_AUS, FEAFA_AUS
+from datamodules.drawn_faces.scene import draw_face
+from tests.source_tree import REPOSITORY
+from tests.tiny_runs import DATASETS, DEMO, POPULATION, TEST_FACES, contents, small
+
+STEPS = 3
+WEIGHTS = "checkpoints/last.safetensors"
+
+
+def _result(run: Path) -> dict[str, Any]:
+    def refuse(word: str) -> Never:
+        raise ValueError(f"{word} is no JSON")
+
+    found: dict[str, Any] = json.loads((run / "result.json").read_text(), parse_constant=refuse)
+    return found
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("jobs")
+
+
+@pytest.fixture(scope="module")
+def run(home: Path) -> Path:
+    """The first run: trained on the three datasets, and nothing else."""
+    assert main(["fit", DEMO, *small(home, STEPS)]) == 0
+    return home / "runs" / "demo" / "1"
+
+
+@pytest.fixture(scope="module")
+def scored(run: Path) -> dict[str, Any]:
+    """The result of the first run, validated and tested."""
+    assert main(["validate", str(run)]) == 0
+    assert main(["test", str(run)]) == 0
+    return _result(run)
+
+
+@pytest.fixture(scope="module")
+def picture(home: Path) -> Path:
+    path = home / "müller 1.png"
+    Image.fromarray(draw_face(0, 9, 1, 96)[0]).save(path)
+    return path
+
+
+# ---- fit
+
+
+def test_a_fit_fills_its_folder(run: Path, home: Path) -> None:
+    files = {name for name in contents(run) if not name.startswith("tensorboard/")}
+    records = {"config.yaml", "overrides.txt", "versions.json", "fingerprint.json", "result.json"}
+    assert files == records | {WEIGHTS}
+    assert (run / "overrides.txt").read_text().splitlines() == small(home, STEPS)
+    assert json.loads((run / "versions.json").read_text())["torch"] == torch.__version__
+    prints = json.loads((run / "fingerprint.json").read_text())
+    assert set(prints) == {"data", "seed", *DATASETS}
+    assert len({prints[name] for name in DATASETS}) == 3
+
+
+def test_a_fit_saves_what_the_model_of_its_config_trains(run: Path) -> None:
+    model = build_model(resolve(run / "config.yaml", (), vocabulary()).config)
+    saved = load_file(run / WEIGHTS)
+    assert {name: tensor.shape for name, tensor in saved.items()} == {
+        name: tensor.shape for name, tensor in model.trainable_state_dict().items()
+    }
+    lora_b = [tensor for name, tensor in saved.items() if "lora_B" in name]
+    assert all(tensor.abs().max() > 0 for tensor in lora_b)  # they begin as zero: all have learnt
+
+
+def test_a_fit_is_seen_in_tensorboard(run: Path) -> None:
+    events = EventAccumulator(str(run / "tensorboard"), size_guidance={"images": 0, "tensors": 0})
+    events.Reload()
+    tags = events.Tags()
+    assert len(events.Scalars("train/loss")) == STEPS
+    assert {"lr-AdamW/projector", "lr-AdamW/lora", "val/synthetic_feafa/mae_macro"} <= set(tags["scalars"])
+    assert {f"faces/{name}" for name in DATASETS} == set(tags["images"])
+    assert {f"answers/{name}/text_summary" for name in DATASETS} == set(tags["tensors"])
+
+
+def test_a_fit_ends_with_a_validation(run: Path) -> None:
+    result = _result(run)
+    assert result["val/synthetic_bp4d/support/AU12"] == 2  # one of the five people, two faces
+    assert result["seconds"] > 0
+
+
+def test_the_saved_config_runs_the_job_again(run: Path, home: Path) -> None:
+    saved = resolve(run / "config.yaml", (), vocabulary()).config
+    assert saved == resolve(DEMO, small(home, STEPS), vocabulary()).config
+    before = contents(run)
+    assert main(["fit", str(run / "config.yaml")]) == 0
+    assert contents(run) == before
+    again = run.parent / "2"
+    assert (again / "config.yaml").is_file()
+    first, second = load_file(run / WEIGHTS), load_file(again / WEIGHTS)
+    assert [name for name in first if not torch.equal(first[name], second[name])] == []  # the same seed
+
+
+@pytest.mark.parametrize(
+    ("experiment", "name"), [("synthetic.yaml", "synthetic_disfa"), ("demo.yaml", "synthetic_feafa")]
+)
+def test_shipped_experiments_run_with_each_fragment(experiment: str, name: str, home: Path) -> None:
+    words = [f"data={name}", *small(home, 1, [name]), "trainer.val_samples=1", "evaluation.baselines=false"]
+    assert main(["fit", str(REPOSITORY / "experiments" / experiment), *words, f"experiment={name}"]) == 0
+    result = _result(home / "runs" / name / "1")
+    assert {key.split("/")[1] for key in result if "/" in key} == {name}
+    assert {result[key] for key in result if "/support/" in key} == {1}
+
+
+# ---- validate, test
+
+
+def test_scores_have_flat_names(scored: dict[str, Any]) -> None:
+    wanted = {f"test/synthetic_bp4d/f1/{code}" for code in BP4D_AUS}
+    wanted |= {f"test/synthetic_disfa/{name}/{code}" for name in ("f1", "mae", "pcc") for code in DISFA_AUS}
+    wanted |= {f"test/synthetic_feafa/{name}/{code}" for name in ("mae", "pcc") for code in FEAFA_AUS}
+    wanted |= {
+        "test/synthetic_bp4d/f1_macro",
+        "test/synthetic_feafa/pcc_macro",
+        "val/synthetic_disfa/mae_macro",
+    }
+    for row in ("linear_probe", "always_zero", "always_present"):
+        wanted |= {f"baseline/{row}/{name}/f1_macro" for name in DATASETS[:2]}
+    for row in ("linear_probe", "always_zero", "training_mean"):
+        wanted |= {f"baseline/{row}/{name}/pcc_macro" for name in DATASETS[1:]}
+    assert wanted - set(scored) == set()
+    assert "seconds" in scored  # of the fit: later verbs add to what is there
+    assert not any("always_present/synthetic_feafa" in key for key in scored)
+
+
+def test_scores_are_of_the_held_out_people(scored: dict[str, Any]) -> None:
+    supports = [value for key, value in scored.items() if "/support/" in key and not key.startswith("val/")]
+    assert set(supports) == {POPULATION["test_people"] * TEST_FACES}
+    assert all(value is None or -1 <= value <= 5 for key, value in scored.items() if "_macro" in key)
+    assert scored["baseline/always_present/synthetic_bp4d/f1_macro"] > 0
+    assert scored["baseline/always_zero/synthetic_bp4d/f1_macro"] == 0
+    # An Action Unit that no tested face shows has no F1, for the model and for the baselines alike.
+    for code in BP4D_AUS:
+        shown = scored[f"test/synthetic_bp4d/positives/{code}"] > 0
+        for row in ("test", "baseline/linear_probe", "baseline/always_present"):
+            assert (scored[f"{row}/synthetic_bp4d/f1/{code}"] is not None) == shown
+
+
+def test_overrides_decide_what_is_tested(run: Path, scored: dict[str, Any]) -> None:
+    assert main(["test", str(run), "evaluation.test_samples=1", "evaluation.baselines=false"]) == 0
+    result = _result(run)
+    assert result["test/synthetic_bp4d/support/AU12"] == 1
+    kept = [key for key in scored if key.startswith(("baseline/", "val/")) or key == "seconds"]
+    assert {key: result[key] for key in kept} == {key: scored[key] for key in kept}
+
+
+def test_scoring_writes_the_result_only(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = contents(run)
+    assert main(["validate", str(run), "trainer.val_samples=1"]) == 0
+    after = contents(run)
+    assert {name for name in after if after[name] != before.get(name)} <= {"result.json"}
+    printed = dict(line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("val/"))
+    assert printed["val/synthetic_bp4d/support/AU1"] == "1.0000"
+
+
+# ---- predict
+
+
+def _table(folder: Path) -> list[dict[str, str]]:
+    with (folder / "answers.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_predict_writes_a_table_and_a_drawing(
+    run: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wide, grey = tmp_path / "wide.jpg", tmp_path / "grey.png"
+    Image.fromarray(np.tile(draw_face(0, 9, 2, 96)[0], (1, 2, 1))).save(wide)
+    Image.open(picture).convert("L").save(grey)
+    images = [picture, wide, grey]
+    assert main(["predict", str(run), *map(str, images), "--out", str(tmp_path / "out")]) == 0
+
+    rows = _table(tmp_path / "out")
+    asked = [("presence", code) for code in BP4D_AUS] + [("level", code) for code in DISFA_AUS]
+    asked += [("intensity", code) for code in FEAFA_AUS]
+    assert [(row["file"], row["format"], row["au"]) for row in rows] == [
+        (str(image), *question) for image in images for question in asked
+    ]
+    values = {scale: {float(row["value"]) for row in rows if row["format"] == scale} for scale in dict(asked)}
+    assert values["presence"] <= {0, 1}
+    assert values["level"] <= set(range(6))
+    assert all(0 <= value <= 1 and round(value, 2) == value for value in values["intensity"])
+    assert all(0 <= float(row["probability"]) <= 1 for row in rows)
+    drawings = sorted(path.name for path in (tmp_path / "out").glob("*.png"))
+    assert drawings == ["0001_müller 1.png", "0002_wide.png", "0003_grey.png"]
+    assert all(np.asarray(Image.open(tmp_path / "out" / name)).std() > 10 for name in drawings)
+    printed = capsys.readouterr().out
+    assert str(picture) in printed
+    assert "intensity  AU43L: " in printed
+    assert len(list((tmp_path / "out").iterdir())) == 4
+
+
+def test_predict_without_a_place_only_prints(
+    run: Path, picture: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = contents(home)
+    assert main(["predict", str(run), str(picture), "--formats", "presence"]) == 0
+    assert contents(home) == before
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[-2] == str(picture)
+    assert printed[-1].startswith("  presence   AU1: ")
+    assert len(printed) == 2
+
+
+def test_predict_asks_in_the_formats_wanted(run: Path, picture: Path, tmp_path: Path) -> None:
+    words = ["predict", str(run), str(picture), "--formats", "level", "--out", str(tmp_path)]
+    assert main(words) == 0
+    assert [(row["format"], row["au"]) for row in _table(tmp_path)] == [("level", code) for code in DISFA_AUS]
+
+
+def test_answers_do_not_depend_on_what_else_is_asked(run: Path, picture: Path, tmp_path: Path) -> None:
+    assert main(["predict", str(run), str(picture), "--out", str(tmp_path / "one")]) == 0
+    assert main(["predict", str(run), str(picture), str(picture), "--out", str(tmp_path / "two")]) == 0
+    one, two = _table(tmp_path / "one"), _table(tmp_path / "two")
+    values = [[row["value"] for row in rows] for rows in (one, two)]
+    assert values[1] == values[0] * 2

@@ -1,0 +1,93 @@
+"""The main job at full size, once: what `make demo` promises, and that the model really looks at the picture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from aullava.build import build_collator, build_data, build_model, build_module, build_trainer
+from aullava.config.load import resolve
+from aullava.demo import run_demo
+from aullava.training.checkpoint import load_weights
+from aullava.vocabulary import vocabulary
+from datamodules.base import AUDataModule
+from tests.source_tree import REPOSITORY
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of one demo run, on as many threads as there are cores, as `make demo` runs it."""
+    threads, home = torch.get_num_threads(), tmp_path_factory.mktemp("demo")
+    torch.set_num_threads(2)
+    roots = [f"data.datasets.synthetic_{name}.root={home / 'faces'}" for name in ("bp4d", "disfa", "feafa")]
+    assert run_demo([f"runs_dir={home / 'runs'}", *roots]) == 0
+    yield home / "runs" / "demo" / "1"
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def result(run: Path) -> dict[str, float]:
+    found: dict[str, float] = json.loads((run / "result.json").read_text())
+    return found
+
+
+def test_presence_on_held_out_people(result: dict[str, float]) -> None:
+    reached = result["test/synthetic_bp4d/f1_macro"]
+    assert reached >= 0.75
+    assert reached >= result["baseline/linear_probe/synthetic_bp4d/f1_macro"] - 0.02
+    assert reached > result["baseline/always_present/synthetic_bp4d/f1_macro"] + 0.2
+
+
+def test_levels_on_held_out_people(result: dict[str, float]) -> None:
+    assert result["test/synthetic_disfa/f1_macro"] >= 0.70
+
+
+def test_intensities_on_held_out_people(result: dict[str, float]) -> None:
+    assert result["test/synthetic_feafa/pcc_macro"] >= 0.70
+    zero = result["baseline/always_zero/synthetic_feafa/mae_macro"]
+    assert result["test/synthetic_feafa/mae_macro"] <= 0.7 * zero
+
+
+def test_run_folder_is_complete(run: Path) -> None:
+    for name in ("config.yaml", "overrides.txt", "versions.json", "fingerprint.json", "checkpoints/last.safetensors"):
+        assert (run / name).is_file(), name
+    assert list((run / "tensorboard").glob("events.*"))
+    assert (run / "demo" / "0001_face.png").is_file()
+
+
+def test_it_looks_at_the_picture(run: Path, result: dict[str, float]) -> None:
+    """With the pictures dealt out anew among the test rows, nothing is left but the constant answers' scores."""
+    config = resolve(run / "config.yaml", (), vocabulary()).config
+    data = build_data(config)
+    data.setup("test")
+    for number, member in enumerate(data.members):
+        _shuffle_pictures(member, number)
+    model = build_model(config)
+    load_weights(model, run)
+    module = build_module(config, model, build_collator(config, model), data)
+    trainer = build_trainer(config, run)
+    trainer.logger = None
+    trainer.test(module, datamodule=data, verbose=False)
+
+    floor = result["baseline/always_present/synthetic_bp4d/f1_macro"]
+    assert module.scores["test/synthetic_bp4d/f1_macro"] <= floor + 0.05
+    assert module.scores["test/synthetic_disfa/f1_macro"] <= (
+        result["baseline/always_present/synthetic_disfa/f1_macro"] + 0.05
+    )
+    assert abs(module.scores["test/synthetic_feafa/pcc_macro"]) <= 0.10
+    assert module.scores["test/synthetic_feafa/mae_macro"] >= (
+        0.95 * result["baseline/always_zero/synthetic_feafa/mae_macro"]
+    )
+
+
+def _shuffle_pictures(member: AUDataModule, seed: int) -> None:
+    rows = np.array(member.rows("test"))
+    places = member.index.places
+    places[rows] = places[np.random.default_rng(seed).permutation(rows)]

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from aullava.models.vlm import FaceLanguageModel
+from aullava.text.answer import Answer
+from aullava.training.module import AULightningModule, answered_values
+from datamodules.action_units import UNKNOWN, Scale
+from tests.checkpoints import Backbone, build_collator
+from tests.text.helpers import face
+from tests.training.learning import (
+    INTENSITY,
+    PRESENCE,
+    batch_of,
+    events_of,
+    faces_of,
+    loader,
+    module_of,
+    prompts_of,
+    trainer_of,
+)
+
+STEPS = 12
+
+
+class Watch(Callback):
+    """Notes the losses, and the largest gradient of each tensor in the first step."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+        self.gradients: dict[str, float] = {}
+
+    def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for name, tensor in pl_module.named_parameters():
+            if not self.losses and tensor.grad is not None:
+                self.gradients[name] = float(tensor.grad.abs().max())
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
+        self.losses.append(float(outputs["loss"]))
+
+
+def _frozen(model: FaceLanguageModel) -> dict[str, Tensor]:
+    """Copies of everything that must not move, buffers included."""
+    state = {name: tensor for name, tensor in model.named_parameters() if not tensor.requires_grad}
+    return {name: tensor.clone() for name, tensor in (state | dict(model.named_buffers())).items()}
+
+
+@pytest.fixture(scope="module")
+def fitted(backbone: Backbone, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """One repeated batch, learnt for a few steps."""
+    torch.manual_seed(1)
+    module, watch, folder = module_of(backbone, STEPS), Watch(), tmp_path_factory.mktemp("fit")
+    frozen = _frozen(module.model)
+    before = {name: tensor.clone() for name, tensor in module.model.trainable_state_dict().items()}
+    batch = batch_of(module, PRESENCE)
+    trainer_of(STEPS, [watch], folder).fit(module, train_dataloaders=loader([batch] * STEPS))
+    return {"module": module, "watch": watch, "frozen": frozen, "before": before, "folder": folder}
+
+
+def test_the_loss_falls_on_a_repeated_batch(fitted: dict[str, Any]) -> None:
+    losses = fitted["watch"].losses
+    assert len(losses) == STEPS
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_gradients_reach_all_of_lora_b_and_the_projector(fitted: dict[str, Any]) -> None:
+    trained = [name for name, tensor in fitted["module"].named_parameters() if tensor.requires_grad]
+    reached = {name for name, size in fitted["watch"].gradients.items() if size > 0}
+    wanted = {name for name in trained if "lora_B" in name or "projector" in name}
+    # LoRA's B begins as zero, so that nothing can reach A before the first step.
+    assert reached == wanted
+    assert len(wanted) == 2 * 7 + 2  # two layers of seven linear maps, a weight and a bias
+    assert set(fitted["watch"].gradients) == set(trained)  # none is computed for what is frozen
+
+
+def test_all_that_is_trainable_moves_and_what_is_frozen_does_not(fitted: dict[str, Any]) -> None:
+    model = fitted["module"].model
+    after = model.trainable_state_dict()
+    assert [name for name, tensor in fitted["before"].items() if torch.equal(tensor, after[name])] == []
+    still = dict(model.named_parameters()) | dict(model.named_buffers())
+    assert [name for name, tensor in fitted["frozen"].items() if not torch.equal(tensor, still[name])] == []
+
+
+def test_losses_are_logged_for_each_format(fitted: dict[str, Any]) -> None:
+    events = events_of(fitted["folder"])
+    logged = [event.value for event in events.Scalars("train/loss")]
+    assert logged == pytest.approx(fitted["watch"].losses)
+    assert [event.value for event in events.Scalars("train/loss/presence")] == logged
+    assert "train/loss/intensity" not in events.Tags()["scalars"]
+
+
+def test_validation_scores_each_dataset_under_its_own_name(backbone: Backbone, tmp_path: Path) -> None:
+    module = module_of(backbone, 1)
+    loaders = [
+        loader([prompts_of(module, asked, 3), prompts_of(module, asked, 2)])
+        for asked in (PRESENCE, INTENSITY)
+    ]
+    trainer = trainer_of(1, folder=tmp_path)
+    trainer.validate(module, dataloaders=loaders, verbose=False)
+
+    assert {key.split("/")[1] for key in module.scores} == {"faces_presence", "faces_intensity"}
+    assert {f"val/faces_presence/f1/{code}" for code in PRESENCE.aus} <= set(module.scores)
+    assert "val/faces_intensity/pcc_macro" in module.scores
+    assert "val/faces_intensity/f1_macro" not in module.scores
+    assert module.scores["val/faces_presence/support/AU1"] == 5
+    assert module.scores["val/faces_intensity/invalid_rate"] == 0
+    logged = events_of(tmp_path).Tags()["scalars"]
+    assert set(logged) - {"epoch"} == {key for key, value in module.scores.items() if np.isfinite(value)}
+
+
+def test_scores_of_one_validation_do_not_leak_into_the_next(backbone: Backbone) -> None:
+    module = module_of(backbone, 1)
+    loaders = [loader([prompts_of(module, PRESENCE, 3)]), loader([prompts_of(module, INTENSITY, 3)])]
+    for stage in ("validate", "test"):
+        getattr(trainer_of(1), stage)(module, dataloaders=loaders, verbose=False)
+        prefix = {"validate": "val", "test": "test"}[stage]
+        assert module.scores[f"{prefix}/faces_presence/support/AU1"] == 3
+        assert all(key.startswith(f"{prefix}/") for key in module.scores)
+
+
+def test_a_checkpoint_holds_only_what_is_trained(backbone: Backbone, tmp_path: Path) -> None:
+    module = module_of(backbone, 2)
+    trainer = trainer_of(2)
+    trainer.fit(module, train_dataloaders=loader([batch_of(module, PRESENCE)] * 2))
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+
+    saved = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    mine = {f"model.{name}": tensor for name, tensor in module.model.trainable_state_dict().items()}
+    assert set(saved["state_dict"]) == set(mine)
+    assert all(torch.equal(saved["state_dict"][name], tensor) for name, tensor in mine.items())
+    moments = saved["optimizer_states"][0]["state"]
+    assert len(moments) == len(mine)
+
+    torch.manual_seed(2)
+    other = module_of(backbone, 3)
+    trainer_of(3).fit(
+        other,
+        train_dataloaders=loader([batch_of(other, PRESENCE)] * 3),
+        ckpt_path=str(tmp_path / "last.ckpt"),
+    )
+    assert other.trainer.global_step == 3
+
+
+def test_answers_go_to_the_columns_they_were_asked_for(backbone: Backbone) -> None:
+    collator = build_collator(backbone)
+    samples = [
+        face("a", "AU1 AU2 AU4", [1, UNKNOWN, 0], Scale.PRESENCE),
+        face("b", "AU1 AU2 AU4 AU12", [0, 1, UNKNOWN, UNKNOWN], Scale.PRESENCE),
+    ]
+    pictures = faces_of(PRESENCE, 2)
+    for sample, picture in zip(samples, pictures, strict=True):
+        object.__setattr__(sample, "image", picture.image)
+    batch = collator.prompts(samples)
+    probs = np.ones(2, np.float32)
+    answers = [
+        Answer("a", ("AU1", "AU4"), Scale.PRESENCE, "", np.array([1, 0], np.float32), True, probs),
+        Answer("b", ("AU1", "AU2"), Scale.PRESENCE, "", np.full(2, UNKNOWN, np.float32), False, probs),
+    ]
+    values = answered_values(answers, batch)
+    assert values.tolist() == [[1, UNKNOWN, 0, UNKNOWN], [UNKNOWN] * 4]
+    assert batch.asked == (("AU1", "AU4"), ("AU1", "AU2"))
+
+
+def test_the_schedule_moves_with_every_optimiser_step(backbone: Backbone) -> None:
+    rates: list[float] = []
+
+    class Rates(Callback):
+        def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+            rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+    module = module_of(backbone, 2, rate=1.0)
+    batches = [batch_of(module, PRESENCE, 1)] * 4
+    trainer_of(2, [Rates()], accumulate_grad_batches=2).fit(module, train_dataloaders=loader(batches))
+    assert rates == pytest.approx([1.0, 1.0, 1.0, 1.0])  # step 0 of 2 is all of the warm-up, step 1 its top
+    module = module_of(backbone, 4, rate=1.0)
+    rates.clear()
+    trainer_of(4, [Rates()]).fit(module, train_dataloaders=loader(batches))
+    assert rates == pytest.approx([1.0, 1.0, 0.75, 0.25])
+    assert isinstance(module, AULightningModule)
