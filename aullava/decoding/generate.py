@@ -237,10 +237,11 @@ def _rows(prompts: PromptBatch, rows: list[int]) -> PromptBatch:
 
 @contextmanager
 def _evaluating(model: FaceLanguageModel) -> Iterator[None]:
-    """Dropout off while decoding; back to what it was after."""
-    training = model.training
+    """Dropout off while decoding, and no autocast: answers are the same in a fit's validation and in a test."""
+    training, device = model.training, next(model.parameters()).device
     model.eval()
     try:
-        yield
+        with torch.autocast(device.type, enabled=False):
+            yield
     finally:
         model.train(training)

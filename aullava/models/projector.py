@@ -6,7 +6,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from aullava.models.errors import ModelError, nearest
 
@@ -46,3 +47,28 @@ def build_projector(kind: str, dim_in: int, dim_out: int) -> nn.Module:
             f"(there are {', '.join(PROJECTORS)})"
         )
     return PROJECTORS[kind](dim_in, dim_out)
+
+
+@torch.no_grad()
+def fit_to_features(projector: nn.Module, features: Tensor, rms: float) -> None:
+    """Start the first linear layer where its outputs are centred, uncorrelated, and as large as word embeddings.
+
+    Features of a vision transformer share a large mean and differ along few directions, so that a projector with
+    random weights makes nearly the same token of every patch, and learns slowly. The layer stays linear: only its
+    first weights depend on the data (data-dependent initialisation: Kraehenbuehl et al. 2016, arXiv 1511.06856).
+
+    Args:
+        projector: from `build_projector`; changed in place.
+        features: float [B, N, dim_in], the encoder's tokens of some training faces.
+        rms: root mean square of the language model's word embeddings.
+    """
+    first = next(module for module in projector.modules() if isinstance(module, nn.Linear))
+    flat = features.flatten(0, 1).double()
+    mean = flat.mean(0)
+    variances, directions = torch.linalg.eigh(torch.cov(flat.T))
+    # Directions that hardly vary are noise: they are raised to a hundredth of the average variance at most.
+    whiten = directions / (variances.clamp(min=0) + 0.01 * variances.mean()).sqrt()
+    mixing = torch.randn(first.out_features, first.in_features, dtype=torch.float64) / first.in_features**0.5
+    weight = rms * mixing @ whiten.T
+    first.weight.copy_(weight)
+    first.bias.copy_(-weight @ mean)

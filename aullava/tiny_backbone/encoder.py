@@ -36,7 +36,7 @@ class EncoderRecipe:
     decoder_hidden: int = 96
     decoder_layers: int = 1
     batch_size: int = 64
-    steps: int = 6000
+    steps: int = 9000
     learning_rate: float = 1.2e-3
     warmup: int = 300
     weight_decay: float = 0.05

@@ -26,7 +26,7 @@ from datamodules.action_units import BP4D_AUS, DISFA_AUS, FEAFA_AUS, Scale, code
 from datamodules.synthetic import code_amount
 
 IGNORED = -100
-SHORT = 4
+SHORT = 2
 """Most Action Units of a short question: looking one of few notes up is learnt first, then one of many."""
 STANDARD = tuple(dict.fromkeys((*BP4D_AUS, *DISFA_AUS, *FEAFA_AUS)))
 
@@ -41,8 +41,8 @@ class LanguageRecipe:
     heads: int = 4
     context: int = 1024
     batch_size: int = 16
-    steps: int = 3000
-    learning_rate: float = 3e-3
+    steps: int = 2400
+    learning_rate: float = 1.5e-3
     warmup: int = 100
     weight_decay: float = 0.05
     text_weight: float = 0.1  # of everything that is not the answer
@@ -81,7 +81,8 @@ class NotedFaces:
         """Ids of one text, and where its answer begins."""
         rng = self.rng
         silent = 0.4 if len(aus) <= SHORT else 0.6
-        amounts = np.where(rng.uniform(size=len(aus)) < silent, 0.0, rng.uniform(0.01, 1.0, len(aus))).round(2)
+        shown = rng.uniform(size=len(aus)) >= silent
+        amounts = np.where(shown, rng.uniform(0.01, 1.0, len(aus)), 0.0).round(2)
         ids = [self.tokenizer.bos_token_id]
         for piece in question(aus, scale, style):
             text = self._notes(aus, amounts) if isinstance(piece, ImagePlace) else piece
