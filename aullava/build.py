@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from aullava.config.schema import Config, DatasetConfig
 from aullava.models.llm import add_lora, load_llm, load_tokenizer
-from aullava.models.projector import build_projector, fit_to_features
+from aullava.models.projector import build_projector
 from aullava.models.vision import load_preprocessor, load_vision
 from aullava.models.vlm import FaceLanguageModel
 from aullava.text.collate import Collator
@@ -35,10 +35,6 @@ warnings.filterwarnings("ignore", message=r".*in eval mode at the start of train
 warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
 # 0 workers is the fastest for drawn faces.
 warnings.filterwarnings("ignore", message=r".*does not have many workers")
-
-
-START_FACES = 64
-"""Training faces of each dataset that the projector's first weights are fitted to; each gives hundreds of tokens."""
 
 
 def build_model(config: Config) -> FaceLanguageModel:
@@ -95,14 +91,6 @@ def build_data(config: Config) -> Mixture:
         test_samples=config.evaluation.test_samples,
     )
     return Mixture([build_dataset(name, one, loading) for name, one in config.data.datasets.items()], loading)
-
-
-def start_projector(model: FaceLanguageModel, collator: Collator, data: Mixture) -> None:
-    """Give the projector its first weights from the features of some training faces of every dataset."""
-    faces = [member.sample(row) for member in data.members for row in member.rows("train", START_FACES)]
-    features = model.vision(collator.preprocess([face.image for face in faces])).float()
-    rms = float(model.llm.get_input_embeddings().weight.float().square().mean().sqrt())
-    fit_to_features(model.projector, features, rms)
 
 
 def build_module(

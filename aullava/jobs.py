@@ -15,6 +15,7 @@ import numpy as np
 from lightning import seed_everything
 from PIL import Image
 
+from aullava.alignment import align_projector
 from aullava.baselines import Baselines
 from aullava.build import (
     build_collator,
@@ -22,7 +23,6 @@ from aullava.build import (
     build_model,
     build_module,
     build_trainer,
-    start_projector,
     training_callbacks,
 )
 from aullava.config.load import Resolved, resolve
@@ -61,7 +61,7 @@ def fit(resolved: Resolved) -> Path:
     data.setup("fit")
     model = build_model(config)
     collator = build_collator(config, model)
-    start_projector(model, collator, data)
+    align_projector(model, collator, data)
     module = build_module(config, model, collator, data)
     _try_questions(data, collator)
     run = new_run(Path(config.runs_dir), config.experiment)

@@ -237,7 +237,7 @@ def _rows(prompts: PromptBatch, rows: list[int]) -> PromptBatch:
 
 @contextmanager
 def _evaluating(model: FaceLanguageModel) -> Iterator[None]:
-    """Dropout off while decoding, and no autocast: answers are the same in a fit's validation and in a test."""
+    """No dropout and no autocast while decoding: a fit's validation answers as a later test does."""
     training, device = model.training, next(model.parameters()).device
     model.eval()
     try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Self
 
 import torch
 from torch import Tensor, nn
@@ -49,26 +50,39 @@ def build_projector(kind: str, dim_in: int, dim_out: int) -> nn.Module:
     return PROJECTORS[kind](dim_in, dim_out)
 
 
-@torch.no_grad()
-def fit_to_features(projector: nn.Module, features: Tensor, rms: float) -> None:
-    """Start the first linear layer where its outputs are centred, uncorrelated, and as large as word embeddings.
 
-    Features of a vision transformer share a large mean and differ along few directions, so that a projector with
-    random weights makes nearly the same token of every patch, and learns slowly. The layer stays linear: only its
-    first weights depend on the data (data-dependent initialisation: Kraehenbuehl et al. 2016, arXiv 1511.06856).
+@dataclass(frozen=True, slots=True)
+class Whitening:
+    """Centres features and makes them uncorrelated and equally large.
 
-    Args:
-        projector: from `build_projector`; changed in place.
-        features: float [B, N, dim_in], the encoder's tokens of some training faces.
-        rms: root mean square of the language model's word embeddings.
+    Features of a vision transformer share a large mean and differ along few directions: a projector with
+    random weights makes nearly the same token of every patch, and learns slowly. A first linear layer can take
+    the whitening into its weights (data-dependent initialisation: Kraehenbuehl et al., arXiv 1511.06856).
+
+    Attributes:
+        mean: [D].
+        matrix: [D, D]; whitened = (features - mean) @ matrix.
     """
-    first = next(module for module in projector.modules() if isinstance(module, nn.Linear))
-    flat = features.flatten(0, 1).double()
-    mean = flat.mean(0)
-    variances, directions = torch.linalg.eigh(torch.cov(flat.T))
-    # Directions that hardly vary are noise: they are raised to a hundredth of the average variance at most.
-    whiten = directions / (variances.clamp(min=0) + 0.01 * variances.mean()).sqrt()
-    mixing = torch.randn(first.out_features, first.in_features, dtype=torch.float64) / first.in_features**0.5
-    weight = rms * mixing @ whiten.T
-    first.weight.copy_(weight)
-    first.bias.copy_(-weight @ mean)
+
+    mean: Tensor
+    matrix: Tensor
+
+    @classmethod
+    def of(cls, features: Tensor) -> Self:
+        """From tokens [B, N, D] of some training faces."""
+        flat = features.flatten(0, 1).double()
+        variances, directions = torch.linalg.eigh(torch.cov(flat.T))
+        # Directions that hardly vary are noise: a hundredth of the average variance is added to all.
+        matrix = directions / (variances.clamp(min=0) + 0.01 * variances.mean()).sqrt()
+        return cls(flat.mean(0).float(), matrix.float())
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Whitened features [..., D]."""
+        return (features - self.mean) @ self.matrix
+
+    @torch.no_grad()
+    def install(self, layer: nn.Linear, weight: Tensor) -> None:
+        """Make ``layer`` compute ``weight`` [out, D] of the whitened features."""
+        inward = weight @ self.matrix.T
+        layer.weight.copy_(inward)
+        layer.bias.copy_(-inward @ self.mean)
