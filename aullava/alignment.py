@@ -101,8 +101,10 @@ def linear_evidence(tokens: Tensor, amounts: Tensor) -> Evidence:
 def _write(
     model: FaceLanguageModel, collator: Collator, whitening: Whitening, found: Mapping[str, Evidence]
 ) -> None:
-    """Tokens = a random mixture of the whitened features, plus each code's evidence in its word's direction."""
-    table: Tensor = model.llm.get_input_embeddings().weight.detach().float().cpu()
+    """Tokens: a random mixture of the whitened features, plus each code's evidence along its word."""
+    embeddings = model.llm.get_input_embeddings()
+    assert isinstance(embeddings, nn.Embedding)
+    table = embeddings.weight.detach().float().cpu()
     size = table.square().mean().sqrt()
     first = next(module for module in model.projector.modules() if isinstance(module, nn.Linear))
     inward = 0.5 * torch.randn(first.out_features, first.in_features) / first.in_features**0.5

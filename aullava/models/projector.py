@@ -56,8 +56,8 @@ class Whitening:
     """Centres features and makes them uncorrelated and equally large.
 
     Features of a vision transformer share a large mean and differ along few directions: a projector with
-    random weights makes nearly the same token of every patch, and learns slowly. A first linear layer can take
-    the whitening into its weights (data-dependent initialisation: Kraehenbuehl et al., arXiv 1511.06856).
+    random weights makes nearly the same token of every patch, and learns slowly. A first linear layer can
+    take the whitening into its weights (data-dependent initialisation: Kraehenbuehl, arXiv 1511.06856).
 
     Attributes:
         mean: [D].
