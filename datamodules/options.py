@@ -63,7 +63,7 @@ class SyntheticOptions:
     """People of the training part; the validation people are taken out of them."""
     test_people: int = 30
     """Held-out people."""
-    faces_per_person: int = 50
+    faces_per_person: int = 100
     """Faces of each training person."""
     test_faces_per_person: int = 25
     """Faces of each held-out person."""
