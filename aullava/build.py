@@ -105,6 +105,7 @@ def build_module(
 def build_trainer(config: Config, run: Path, callbacks: list[Callback] | None = None) -> Trainer:
     """Lightning's trainer for a run folder."""
     settings = config.trainer
+    val_every = min(settings.val_every or settings.max_steps, settings.max_steps)  # at the latest at the end
     return Trainer(
         accelerator=settings.accelerator,
         devices=config.strategy.devices,
@@ -114,7 +115,7 @@ def build_trainer(config: Config, run: Path, callbacks: list[Callback] | None = 
         max_epochs=-1,
         accumulate_grad_batches=settings.accumulate,
         gradient_clip_val=config.optim.clip or None,
-        val_check_interval=min(settings.val_every or settings.max_steps, settings.max_steps) * settings.accumulate,
+        val_check_interval=val_every * settings.accumulate,
         check_val_every_n_epoch=None,
         log_every_n_steps=settings.log_every,
         num_sanity_val_steps=0,
