@@ -37,10 +37,15 @@ TOP: Final = {Scale.PRESENCE: 1.0, Scale.LEVEL: 5.0, Scale.INTENSITY: 1.0}
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Linear evidence for one Action Unit: ``weight`` [D] on whitened features, and how well it did."""
+    """Linear evidence for some Action Units.
+
+    Attributes:
+        weight: [A, D], on whitened features.
+        explained: [A], the share of the variance that the best place alone explains, on faces left out.
+    """
 
     weight: Tensor
-    explained: float
+    explained: Tensor
 
 
 def align_projector(model: FaceLanguageModel, collator: Collator, data: Mixture) -> dict[str, float]:
@@ -56,50 +61,56 @@ def align_projector(model: FaceLanguageModel, collator: Collator, data: Mixture)
     """
     features: dict[str, Tensor] = {}
     whitening: Whitening | None = None
-    found: dict[str, Evidence] = {}
+    best: dict[str, tuple[float, Tensor]] = {}
     for member in data.members:
         rows = member.rows("train", FACES)
-        key = member.pictures()
-        if key not in features:
-            features[key] = _encoded(model, collator, member, rows)
-        whitening = whitening or Whitening.of(features[key])
-        tokens = whitening(features[key])
-        amounts = torch.from_numpy(member.index.labels[rows]).to(tokens)
+        pictures = member.pictures()
+        if pictures not in features:
+            features[pictures] = _encoded(model, collator, member, rows)
+        whitening = whitening or Whitening.of(features[pictures])
+        labels = torch.from_numpy(member.index.labels[rows])
+        amounts = labels / TOP[member.coded_scale()]
+        evidence = linear_evidence(whitening(features[pictures]), amounts, labels != UNKNOWN)
         for column, code in enumerate(member.asked_aus):
-            known = amounts[:, column] != UNKNOWN
-            evidence = linear_evidence(tokens[known], amounts[known, column] / TOP[member.coded_scale()])
-            if code not in found or evidence.explained > found[code].explained:
-                found[code] = evidence
+            explained = float(evidence.explained[column])
+            if code not in best or explained > best[code][0]:
+                best[code] = (explained, evidence.weight[column])
     assert whitening is not None
-    _write(model, collator, whitening, found)
-    return {code: evidence.explained for code, evidence in found.items()}
+    _write(model, collator, whitening, {code: weight for code, (_, weight) in best.items()})
+    return {code: explained for code, (explained, _) in best.items()}
 
 
-def linear_evidence(tokens: Tensor, amounts: Tensor) -> Evidence:
-    """One weight vector for all places, large where the amount shows and small elsewhere.
+def linear_evidence(tokens: Tensor, amounts: Tensor, known: Tensor) -> Evidence:
+    """One weight vector per Action Unit for all places, large where the amount shows and small elsewhere.
 
     Args:
         tokens: float [N, P, D], whitened features.
-        amounts: float [N] in [0, 1].
+        amounts: float [N, A] in [0, 1], anything where not known.
+        known: bool [N, A].
     """
-    half = len(tokens) // 2
-    centred = amounts - amounts.mean()
-    identity = torch.eye(tokens.shape[-1]).to(tokens)
-    explained = torch.zeros(tokens.shape[1])
-    for place in range(tokens.shape[1]):
-        x, y = tokens[:half, place], centred[:half]
-        weight = torch.linalg.solve(x.T @ x / half + RIDGE * identity, x.T @ y / half)
-        error = (centred[half:] - tokens[half:, place] @ weight).square().mean()
-        explained[place] = 1 - error / centred[half:].square().mean()
-    shown = explained.topk(min(PLACES, len(explained))).indices
-    gram = torch.einsum("npd,npe->de", tokens, tokens) / len(tokens)
-    moment = torch.einsum("npd,n->d", tokens[:, shown], amounts) / len(tokens)
-    penalty = RIDGE * tokens.shape[1] * identity
-    return Evidence(torch.linalg.solve(gram + penalty, moment), float(explained.max()))
+    rows, places, width = tokens.shape
+    half = rows // 2
+    mean = (amounts * known).sum(0) / known.sum(0).clamp(min=1)
+    centred = torch.where(known, amounts - mean, torch.zeros_like(amounts))
+    ridge = RIDGE * torch.eye(width)
+    explained = torch.empty(places, amounts.shape[1])
+    moments = torch.empty(places, width, amounts.shape[1])
+    gram = torch.zeros(width, width)
+    for place in range(places):
+        x = tokens[:, place]
+        learned = torch.linalg.solve(x[:half].T @ x[:half] / half + ridge, x[:half].T @ centred[:half] / half)
+        missed = torch.where(known[half:], centred[half:] - x[half:] @ learned, torch.zeros(()))
+        explained[place] = 1 - missed.square().sum(0) / centred[half:].square().sum(0).clamp(min=1e-9)
+        moments[place] = x.T @ (amounts * known) / rows
+        gram += x.T @ x / rows
+    shown = explained.topk(min(PLACES, places), dim=0).indices
+    moment = torch.stack([moments[shown[:, column], :, column].sum(0) for column in range(len(mean))], dim=1)
+    weight = torch.linalg.solve(gram + places * ridge, moment)
+    return Evidence(weight.T.contiguous(), explained.max(0).values)
 
 
 def _write(
-    model: FaceLanguageModel, collator: Collator, whitening: Whitening, found: Mapping[str, Evidence]
+    model: FaceLanguageModel, collator: Collator, whitening: Whitening, weights: Mapping[str, Tensor]
 ) -> None:
     """Tokens: a random mixture of the whitened features, plus each code's evidence along its word."""
     embeddings = model.llm.get_input_embeddings()
@@ -108,10 +119,10 @@ def _write(
     size = table.square().mean().sqrt()
     first = next(module for module in model.projector.modules() if isinstance(module, nn.Linear))
     inward = 0.5 * torch.randn(first.out_features, first.in_features) / first.in_features**0.5
-    for code, evidence in found.items():
+    for code, weight in weights.items():
         word = table[list(piece_ids(collator.tokenizer, f" marked {code}"))].mean(0)
         word = word / word.square().mean().sqrt()
-        inward += torch.outer(word, evidence.weight.cpu()) * GAIN
+        inward += torch.outer(word, weight) * GAIN
     whitening.install(first, size * inward)
 
 

@@ -50,11 +50,18 @@ def test_evidence_points_where_the_amount_shows() -> None:
     amounts = torch.rand(600, generator=generator)
     direction = torch.nn.functional.normalize(torch.randn(8, generator=generator), dim=0)
     tokens[:, 4] += 4.0 * (amounts - 0.5)[:, None] * direction
-    evidence = linear_evidence(tokens, amounts)
-    assert evidence.explained > 0.4
-    assert torch.nn.functional.cosine_similarity(evidence.weight, direction, dim=0) > 0.9
-    noise = linear_evidence(torch.randn(600, 9, 8, generator=generator), amounts)
-    assert noise.explained < 0.1
+    both = torch.stack([amounts, torch.rand(600, generator=generator)], dim=1)
+    known = torch.ones(600, 2, dtype=torch.bool)
+    evidence = linear_evidence(tokens, both, known)
+    assert evidence.explained[0] > 0.4
+    assert torch.nn.functional.cosine_similarity(evidence.weight[0], direction, dim=0) > 0.9
+    assert evidence.explained[1] < 0.1  # an amount that no place shows
+    # What is not known is not read.
+    known[:50] = False
+    spoilt = both.clone()
+    spoilt[:50] = 1e3
+    hidden = linear_evidence(tokens, spoilt, known)
+    assert torch.equal(hidden.weight, linear_evidence(tokens, both, known).weight)
 
 
 def test_only_training_people_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
