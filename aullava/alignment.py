@@ -16,12 +16,12 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from aullava.features import FaceFeatures
 from aullava.models.projector import Whitening
 from aullava.models.vlm import FaceLanguageModel
 from aullava.text.collate import Collator
 from aullava.text.tokens import piece_ids
 from datamodules.action_units import UNKNOWN, Scale
-from datamodules.base import AUDataModule
 from datamodules.mixture import Mixture
 
 FACES: Final = 1500
@@ -59,18 +59,16 @@ def align_projector(model: FaceLanguageModel, collator: Collator, data: Mixture)
     Returns:
         For each code, the share of its variance that a linear model explains at its best place.
     """
-    features: dict[str, Tensor] = {}
+    features = FaceFeatures(model.vision, collator.preprocess)
     whitening: Whitening | None = None
     best: dict[str, tuple[float, Tensor]] = {}
     for member in data.members:
         rows = member.rows("train", FACES)
-        pictures = member.pictures()
-        if pictures not in features:
-            features[pictures] = _encoded(model, collator, member, rows)
-        whitening = whitening or Whitening.of(features[pictures])
+        tokens = features.of(member, rows)
+        whitening = whitening or Whitening.of(tokens)
         labels = torch.from_numpy(member.index.labels[rows])
         amounts = labels / TOP[member.coded_scale()]
-        evidence = linear_evidence(whitening(features[pictures]), amounts, labels != UNKNOWN)
+        evidence = linear_evidence(whitening(tokens), amounts, labels != UNKNOWN)
         for column, code in enumerate(member.asked_aus):
             explained = float(evidence.explained[column])
             if code not in best or explained > best[code][0]:
@@ -124,15 +122,3 @@ def _write(
         word = word / word.square().mean().sqrt()
         inward += torch.outer(word, weight) * GAIN
     whitening.install(first, size * inward)
-
-
-@torch.no_grad()
-def _encoded(model: FaceLanguageModel, collator: Collator, data: AUDataModule, rows: list[int]) -> Tensor:
-    """Features of faces, float32 [N, P, D]."""
-    step = data.loading.eval_batch_size
-    device = next(model.vision.parameters()).device
-    parts = []
-    for start in range(0, len(rows), step):
-        images = [data.load_image(str(data.index.places[row])) for row in rows[start : start + step]]
-        parts.append(model.vision(collator.preprocess(images).to(device)).float().cpu())
-    return torch.cat(parts)

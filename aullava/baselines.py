@@ -9,6 +9,7 @@ from aullava.evaluation.constants import always_present, always_zero, training_m
 from aullava.evaluation.feature_space import FeatureSpace
 from aullava.evaluation.probe import Criterion, LinearProbe, ProbeAnswers
 from aullava.evaluation.scores import ScoreBook
+from aullava.features import FaceFeatures
 from aullava.models.vision import ImagePreprocessor, VisionEncoder
 from datamodules.action_units import Scale
 from datamodules.base import AUDataModule
@@ -28,9 +29,7 @@ class Baselines:
     """
 
     def __init__(self, encoder: VisionEncoder, preprocess: ImagePreprocessor) -> None:
-        self.encoder = encoder
-        self.preprocess = preprocess
-        self._features: dict[tuple[str, tuple[int, ...]], Tensor] = {}
+        self._features = FaceFeatures(encoder, preprocess)
         self._spaces: dict[tuple[str, tuple[int, ...]], FeatureSpace] = {}
 
     def scores(self, data: AUDataModule, limit: int | None) -> dict[str, dict[str, float]]:
@@ -48,12 +47,12 @@ class Baselines:
         probe = LinearProbe.fit(
             self._space(data, train),
             target,
-            (self._encoded(data, val), torch.from_numpy(data.index.labels[val])),
+            (self._features.of(data, val).flatten(1), torch.from_numpy(data.index.labels[val])),
             aus=data.asked_aus,
             scale=scale,
             criterion=Criterion.PCC,
         )
-        answers = probe.answer(self._encoded(data, test))
+        answers = probe.answer(self._features.of(data, test).flatten(1))
         constants = {ZERO: always_zero(len(test), count)}
         if scale is not Scale.INTENSITY:
             constants[PRESENT] = always_present(len(test), count, scale)
@@ -66,21 +65,8 @@ class Baselines:
     def _space(self, data: AUDataModule, rows: list[int]) -> FeatureSpace:
         key = (data.pictures(), tuple(rows))
         if key not in self._spaces:
-            self._spaces[key] = FeatureSpace(self._encoded(data, rows))
+            self._spaces[key] = FeatureSpace(self._features.of(data, rows).flatten(1))
         return self._spaces[key]
-
-    @torch.no_grad()
-    def _encoded(self, data: AUDataModule, rows: list[int]) -> Tensor:
-        """Features of all patches, float32 [N, P * D]."""
-        key = (data.pictures(), tuple(rows))
-        if key not in self._features:
-            parts = []
-            for start in range(0, len(rows), data.loading.eval_batch_size):
-                some = rows[start : start + data.loading.eval_batch_size]
-                images = [data.load_image(str(data.index.places[row])) for row in some]
-                parts.append(self.encoder(self.preprocess(images)).flatten(1).float())
-            self._features[key] = torch.cat(parts)
-        return self._features[key]
 
 
 def _scored(book: ScoreBook, answers: ProbeAnswers, truth: Tensor) -> dict[str, float]:

@@ -1,0 +1,42 @@
+"""What the frozen encoder makes of faces of a dataset, computed once where datasets share their pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aullava.models.vision import VisionEncoder
+from datamodules.base import AUDataModule
+
+
+class FaceFeatures:
+    """Features of rows of datasets; those of the same pictures are kept.
+
+    Args:
+        encoder: the frozen encoder.
+        preprocess: its image preprocessor.
+    """
+
+    def __init__(
+        self, encoder: VisionEncoder, preprocess: Callable[[list[np.ndarray]], Tensor]
+    ) -> None:
+        self.encoder = encoder
+        self.preprocess = preprocess
+        self._kept: dict[tuple[str, tuple[int, ...]], Tensor] = {}
+
+    @torch.no_grad()
+    def of(self, data: AUDataModule, rows: list[int]) -> Tensor:
+        """Features of all patches of the faces in some rows of the index, float32 [N, P, D] on the CPU."""
+        key = (data.pictures(), tuple(rows))
+        if key not in self._kept:
+            step = data.loading.eval_batch_size
+            device = next(self.encoder.parameters()).device
+            parts = []
+            for start in range(0, len(rows), step):
+                images = [data.load_image(str(data.index.places[row])) for row in rows[start : start + step]]
+                parts.append(self.encoder(self.preprocess(images).to(device)).float().cpu())
+            self._kept[key] = torch.cat(parts)
+        return self._kept[key]
