@@ -53,7 +53,7 @@ lint: $(READY)
 	$(BIN)/mypy
 
 bench: $(READY)
-	@set -e; for script in $(wildcard benchmarks/bench_*.py); do \
+	@set -e; for script in $(wildcard benchmarks/*.py); do \
 	  echo "== $$script"; $(ONE_THREAD) $(BIN)/python $$script --small; done
 
 clean:

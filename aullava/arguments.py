@@ -45,6 +45,8 @@ def build_parser() -> argparse.ArgumentParser:
     says = "print every value of an experiment and where it came from"
     config = verb("config", says, "config experiments/demo.yaml seed=1")
     _datasets(verb("datasets", "list the datasets, or describe one", "datasets synthetic_bp4d"))
+    says = "cut the faces of a dataset out, once, into a store that is read fast"
+    _prepare(verb("prepare", says, "prepare disfa --root /data/DISFA --out /data/disfa_faces"))
     demo = verb("demo", "train, score and show the whole thing on synthetic faces", "demo")
 
     for parts in (fit, config):
@@ -67,9 +69,49 @@ def _predict(parts: argparse.ArgumentParser) -> None:
 
 
 def _datasets(parts: argparse.ArgumentParser) -> None:
+    about = (
+        "describe this one: AUs, scale, protocols, layout; `check NAME`: read all of it and report what is "
+    )
+    about += "wrong; `new NAME`: write a package for your own"
+    parts.add_argument("name", nargs="?", metavar="NAME", help=about)
+    parts.add_argument("target", nargs="?", metavar="", help=argparse.SUPPRESS)
     parts.add_argument(
-        "name", nargs="?", metavar="NAME", help="describe this one: AUs, scale, protocols, layout"
+        "--to", type=Path, default=Path(), metavar="DIR", help="with `new`: where the package goes"
     )
     parts.add_argument(
         "--sheet", type=Path, metavar="FILE", help="draw every AU of the synthetic faces into FILE"
     )
+    check = parts.add_argument_group("with `check`")
+    check.add_argument("--root", type=Path, metavar="DIR", help="folder of the dataset as it was unpacked")
+    about = "folder of the report; default: checks/NAME"
+    check.add_argument("--out", type=Path, metavar="DIR", help=about)
+    check.add_argument(
+        "--strict", action="store_true", help="stop at the first thing that is not as it should be"
+    )
+    check.add_argument("--labels-only", action="store_true", help="read no picture: quick")
+    check.add_argument("--workers", type=int, default=0, metavar="N", help="processes that read pictures")
+    about = "sets one value of the dataset, such as options.camera=right"
+    check.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help=about)
+
+
+def _prepare(parts: argparse.ArgumentParser) -> None:
+    parts.add_argument("name", metavar="DATASET", help="one of those that `aullava datasets` lists")
+    parts.add_argument("--root", type=Path, metavar="DIR", help="folder of the dataset as it was unpacked")
+    parts.add_argument(
+        "--out", type=Path, metavar="DIR", required=True, help="folder of the store; may be new"
+    )
+    parts.add_argument("--size", type=int, metavar="PIXELS", help="side of the square crops; default 224")
+    align = "box: upright as filmed (the default); five_points: turned by eyes, nose and mouth corners"
+    parts.add_argument("--align", metavar="HOW", help=align)
+    margin = "added on every side of the face's box, as a share of its side; default 0.25"
+    parts.add_argument("--margin", type=float, metavar="SHARE", help=margin)
+    detector = "yunet (the default); whole: the pictures are crops already; or one of an installed package"
+    parts.add_argument("--detector", metavar="NAME", help=detector)
+    sure = "how sure the detector must be, 0 to 1; default 0.6"
+    parts.add_argument("--min-score", type=float, metavar="SCORE", help=sure)
+    parts.add_argument("--quality", type=int, metavar="Q", help="of the JPEGs, 1 to 100; default 95")
+    parts.add_argument("--workers", type=int, metavar="N", help="processes; default: one for each core")
+    strict = "stop at the first picture that cannot be read, instead of listing it and going on"
+    parts.add_argument("--strict", action="store_true", help=strict)
+    about = "sets one value of the dataset, such as options.camera=right"
+    parts.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help=about)

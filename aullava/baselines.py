@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -62,7 +64,7 @@ class Baselines:
         said = {PROBE: answers} | {name: ProbeAnswers(values, None) for name, values in constants.items()}
         return {name: _scored(book, one, truth) for name, one in said.items()}
 
-    def _space(self, data: AUDataModule, rows: list[int]) -> FeatureSpace:
+    def _space(self, data: AUDataModule, rows: Sequence[int]) -> FeatureSpace:
         key = (data.pictures(), tuple(rows))
         if key not in self._spaces:
             self._spaces[key] = FeatureSpace(self._features.of(data, rows).flatten(1))

@@ -10,7 +10,7 @@ from lightning import Callback, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from aullava.config.schema import Config, DatasetConfig
+from aullava.config.schema import Config, DatasetConfig, FacesConfig
 from aullava.models.llm import add_lora, load_llm, load_tokenizer
 from aullava.models.projector import build_projector
 from aullava.models.vision import load_preprocessor, load_vision
@@ -25,9 +25,11 @@ from aullava.training.callbacks.throughput import Throughput
 from aullava.training.callbacks.weights import SaveWeights
 from aullava.training.module import Asked, AULightningModule
 from datamodules import registry
+from datamodules.action_units import Scale
 from datamodules.base import AUDataModule
+from datamodules.faces import FaceSettings
 from datamodules.mixture import Mixture
-from datamodules.options import DatasetSettings, LoaderSettings
+from datamodules.options import DatasetSettings, LoaderSettings, MixtureSettings
 
 # What Lightning says at every start and no user of ours can act upon.
 logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
@@ -64,6 +66,13 @@ def build_collator(config: Config, model: FaceLanguageModel) -> Collator:
     )
 
 
+def face_settings(faces: FacesConfig) -> FaceSettings | None:
+    """How faces are cut out while pictures are read; None: not at all."""
+    if faces.align == "whole":
+        return None
+    return FaceSettings(faces.size, faces.align, faces.margin, faces.min_score, faces.detector)
+
+
 def build_dataset(name: str, dataset: DatasetConfig, loading: LoaderSettings) -> AUDataModule:
     """One registered dataset."""
     options = registry.option_types()[name]
@@ -74,6 +83,10 @@ def build_dataset(name: str, dataset: DatasetConfig, loading: LoaderSettings) ->
         fold=dataset.fold,
         weight=dataset.weight,
         options=None if options is None else options(**dataset.options),
+        prepared=None if dataset.prepared is None else Path(dataset.prepared).expanduser(),
+        strict=dataset.strict,
+        faces=face_settings(dataset.faces),
+        formats=None if dataset.formats is None else tuple(Scale(word) for word in dataset.formats),
     )
     module: AUDataModule = registry.load(name)(settings, loading)
     return module
@@ -90,7 +103,9 @@ def build_data(config: Config) -> Mixture:
         val_samples=config.trainer.val_samples,
         test_samples=config.evaluation.test_samples,
     )
-    return Mixture([build_dataset(name, one, loading) for name, one in config.data.datasets.items()], loading)
+    mixing = MixtureSettings(config.data.temperature, config.data.balance, config.data.shared_people)
+    datasets = [build_dataset(name, one, loading) for name, one in config.data.datasets.items()]
+    return Mixture(datasets, loading, mixing)
 
 
 def build_module(

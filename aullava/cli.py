@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Literal
 
@@ -57,7 +58,12 @@ def _run(words: list[str]) -> int:
         return EXIT_USER
     if not words[0].startswith("-") and words[0] not in VERBS:
         raise UsageError(f"there is no verb '{words[0]}', {hint(words[0], list(VERBS))}")
-    arguments = parser.parse_args(words)
+    arguments, rest = parser.parse_known_args(words)
+    # argparse gives up on KEY=VALUE words that stand behind an option.
+    if any(word.startswith("-") or "overrides" not in arguments for word in rest):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        arguments.overrides += rest
     return VERBS[arguments.verb](arguments)
 
 
@@ -118,9 +124,66 @@ def _datasets(arguments: argparse.Namespace) -> int:
         write_sheet(arguments.sheet)
         print(f"written: {arguments.sheet}")
         return 0
+    if arguments.name == "check":
+        return _check_dataset(arguments)
+    if arguments.overrides:
+        raise UsageError(f"unrecognized arguments: {arguments.overrides[0]} (see `aullava datasets --help`)")
+    if arguments.name == "new":
+        return _new_dataset(arguments)
+    if arguments.target is not None:
+        raise UsageError(f"unrecognized arguments: {arguments.target} (see `aullava datasets --help`)")
     from aullava.dataset_list import description, overview
 
     print(overview() if arguments.name is None else description(arguments.name))
+    return 0
+
+
+def _check_dataset(arguments: argparse.Namespace) -> int:
+    from aullava.config.load import resolve_dataset
+    from aullava.vocabulary import vocabulary
+
+    if arguments.target is None:
+        raise UsageError("which dataset is to be checked? write `aullava datasets check NAME --root DIR`")
+    config = resolve_dataset(arguments.target, arguments.overrides, vocabulary())
+    if arguments.root is not None:
+        config = replace(config, root=str(arguments.root))
+    config = replace(config, strict=config.strict or arguments.strict)
+    from aullava.dataset_check import run_check
+
+    out = arguments.out or Path("checks") / arguments.target
+    broken, said = run_check(arguments.target, config, out, not arguments.labels_only, arguments.workers)
+    print(said)
+    return EXIT_USER if broken else 0
+
+
+def _new_dataset(arguments: argparse.Namespace) -> int:
+    from aullava.dataset_skeleton import next_steps, write_skeleton
+    from datamodules.registry import names
+
+    if arguments.target is None:
+        raise UsageError("the new dataset has no name: write `aullava datasets new my_faces`")
+    print(next_steps(write_skeleton(arguments.target, arguments.to, names())))
+    return 0
+
+
+def _prepare(arguments: argparse.Namespace) -> int:
+    from aullava.config.load import resolve_dataset
+    from aullava.vocabulary import vocabulary
+    from datamodules.faces import FaceFinder, FaceSettings
+
+    config = resolve_dataset(arguments.name, arguments.overrides, vocabulary())
+    if arguments.root is not None:
+        config = replace(config, root=str(arguments.root))
+    config = replace(config, strict=config.strict or arguments.strict)
+    names = [field.name for field in fields(FaceSettings)]
+    faces = {name: value for name in names if (value := getattr(arguments, name)) is not None}
+    settings = FaceFinder(FaceSettings(**faces)).settings  # refuses an unknown detector before torch loads
+    from aullava.prepare_faces import prepare_faces, told
+
+    report = prepare_faces(
+        arguments.name, config, arguments.out, settings, arguments.quality, arguments.workers
+    )
+    print(told(report))
     return 0
 
 
@@ -142,6 +205,7 @@ VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "predict": _predict,
     "config": _config,
     "datasets": _datasets,
+    "prepare": _prepare,
     "demo": _demo,
 }
 

@@ -48,7 +48,8 @@ def description(name: str) -> str:
         f"\nscale      {_scale(dataset, explained=True)}",
         f"protocols  {_protocols(dataset)}",
         f"licence    {_licence(dataset)}",
-        f"set by     {dotted((*DATASETS, name))}.root, .aus, .protocol, .fold, .weight, .options",
+        f"set by     {dotted((*DATASETS, name))}.root, .aus, .protocol, .fold, .weight, .formats, .prepared, "
+        ".faces, .strict, .options",
         _options(name),
         "expected layout\n" + indent(inspect.cleandoc(getattr(dataset, "layout", "") or UNSTATED), "  "),
         f"Action Units: {len(codes) or FROM_FILES}\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -20,15 +20,13 @@ class FaceFeatures:
         preprocess: its image preprocessor.
     """
 
-    def __init__(
-        self, encoder: VisionEncoder, preprocess: Callable[[list[np.ndarray]], Tensor]
-    ) -> None:
+    def __init__(self, encoder: VisionEncoder, preprocess: Callable[[list[np.ndarray]], Tensor]) -> None:
         self.encoder = encoder
         self.preprocess = preprocess
         self._kept: dict[tuple[str, tuple[int, ...]], Tensor] = {}
 
     @torch.no_grad()
-    def of(self, data: AUDataModule, rows: list[int]) -> Tensor:
+    def of(self, data: AUDataModule, rows: Sequence[int]) -> Tensor:
         """Features of all patches of the faces in some rows of the index, float32 [N, P, D] on the CPU."""
         key = (data.pictures(), tuple(rows))
         if key not in self._kept:
@@ -36,7 +34,7 @@ class FaceFeatures:
             device = next(self.encoder.parameters()).device
             parts = []
             for start in range(0, len(rows), step):
-                images = [data.load_image(str(data.index.places[row])) for row in rows[start : start + step]]
+                images = [data.picture(row) for row in rows[start : start + step]]
                 parts.append(self.encoder(self.preprocess(images).to(device)).float().cpu())
             self._kept[key] = torch.cat(parts)
         return self._kept[key]

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,13 +20,17 @@ import numpy.typing as npt
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
+from datamodules import index_cache
 from datamodules.action_units import Scale
+from datamodules.crops import Crops
 from datamodules.errors import DatasetError, MissingRootError, nearest
+from datamodules.expected_counts import Expected, expected_counts
+from datamodules.findings import Finding, Findings
 from datamodules.index import Index, check_index, chosen_columns
 from datamodules.options import DatasetSettings, LoaderSettings
 from datamodules.protocols import Protocol, Split
 from datamodules.sample import AUSample
-from datamodules.sampling import Draw, MixtureBatches, spread
+from datamodules.sampling import Draw, MixtureBatches, share_of_rank, spread
 from datamodules.transforms import TrainTransform
 
 Collate = Callable[[Sequence[AUSample]], Any]
@@ -36,17 +42,20 @@ class FaceRows(Dataset[AUSample]):
     Args:
         module: the dataset.
         rows: numbers of its index.
+        padding: how many rows at the end only fill up; their samples are marked as padding.
     """
 
-    def __init__(self, module: AUDataModule, rows: Sequence[int]) -> None:
+    def __init__(self, module: AUDataModule, rows: Sequence[int], padding: int = 0) -> None:
         self.module = module
         self.rows = rows
+        self.padding = padding
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, number: int) -> AUSample:
-        return self.module.sample(int(self.rows[number]))
+        sample = self.module.sample(int(self.rows[number]))
+        return replace(sample, padding=True) if number >= len(self) - self.padding else sample
 
 
 class AUDataModule(LightningDataModule):
@@ -69,10 +78,14 @@ class AUDataModule(LightningDataModule):
     """Licence, and where to ask for access, in one line."""
     layout: ClassVar[str]
     """The files it expects, as a drawing."""
-    log_images: ClassVar[bool] = False
+    log_images: bool = False
     """Whether its faces may be shown in TensorBoard and reports."""
     needs_root: ClassVar[bool] = True
     """Whether the user must say where the files are."""
+    threshold: ClassVar[float | None] = None
+    """The value from which an Action Unit counts as present; None: presence labels, or none known."""
+    same_people_as: ClassVar[str | None] = None
+    """The dataset whose people these are, under the same names; None: people of its own."""
 
     def __init__(self, settings: DatasetSettings, loading: LoaderSettings) -> None:
         super().__init__()
@@ -81,7 +94,12 @@ class AUDataModule(LightningDataModule):
         self._collate: Collate = list
         self._collate_eval: Collate = list
         self._transform = TrainTransform(loading.flip)
+        self.findings = Findings(settings.strict)
+        self.crops = Crops(self.name, settings, self.findings)
         self._index: Index | None = None
+        self._usable: npt.NDArray[np.bool_] | None = None
+        self._labels_hash = ""  # the fingerprint of the index, if it came with it
+        self._reopens = False  # whether another process finds the index in the cache
         self._split: Split | None = None
 
     # What a dataset says about itself -----------------------------------------------------------------------
@@ -107,6 +125,42 @@ class AUDataModule(LightningDataModule):
         assert self.scale is not None, "a dataset without a fixed scale overrides coded_scale"
         return self.scale
 
+    def label_files(self) -> Iterable[Path]:
+        """The files that decide what `build_index` gives; none: the index is not cached.
+
+        A folder whose listing decides which rows there are (labelled frames without a picture are left out)
+        belongs to them. `coded_aus` must be known without `build_index` when the index comes from the cache.
+        """
+        return ()
+
+    def outdated(self, findings: Iterable[Finding]) -> bool:
+        """Whether a cached index is out of date though its label files are as they were, by its findings."""
+        del findings
+        return False
+
+    def expected(self) -> Expected | None:
+        """The published counts of a complete copy, for `aullava datasets check`; None: none are known.
+
+        Overridden where the options choose other rows.
+        """
+        return expected_counts(self.name)
+
+    def present_from(self, code: str) -> float | None:
+        """The value from which an Action Unit counts as present; overridden where units or options differ."""
+        del code
+        return self.threshold
+
+    def identity(self, subject: str) -> str:
+        """The person behind a subject, under one name for all datasets that show them.
+
+        Mixtures compare it: the same person may not be trained on in one dataset and tested in another.
+        """
+        return f"{self.same_people_as or self.name}:{subject}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Another process opens the cached index itself: pickled, the mapped arrays would be copied whole."""
+        return {**self.__dict__, "_index": None} if self._reopens else dict(self.__dict__)
+
     # What all datasets share --------------------------------------------------------------------------------
 
     @property
@@ -117,13 +171,41 @@ class AUDataModule(LightningDataModule):
 
     @property
     def index(self) -> Index:
-        """The table of all labelled faces, with the columns of `asked_aus`; built once."""
+        """The table of all labelled faces, with the columns of `asked_aus`; built or opened once."""
         if self._index is None:
-            built = self.build_index()
-            where = str(self.settings.root or self.name)
-            checked = check_index(built, self.name, self.coded_aus(), self.coded_scale(), where)
-            self._index = checked.take(chosen_columns(self.name, self.coded_aus(), self.settings.aus))
+            whole = self._whole_index()
+            chosen = whole.take(chosen_columns(self.name, self.coded_aus(), self.settings.aus))
+            self._usable = self.crops.usable(chosen)
+            if chosen.labels is not whole.labels:
+                self._labels_hash = ""
+            self._index = chosen
         return self._index
+
+    def _whole_index(self) -> Index:
+        """The checked index with all its columns, out of the cache if its label files are as they were."""
+        self.findings.clear()
+        files = list(self.label_files())
+        if not files:
+            return self._built()
+        root, options = self.root(), self.settings.options
+        place = index_cache.place_of(self.name, type(self).__qualname__, root.resolve(), root, options)
+        key = index_cache.key_of(files, index_cache.code_hash(type(self)), options)
+        entry = index_cache.load(place, key)
+        if entry is None or self.outdated(entry.findings):
+            built = self._built()
+            index_cache.save(place, key, built, self.coded_aus(), self.findings)
+            entry = index_cache.load(place, key)
+            if entry is None:  # nowhere to keep it
+                return built
+        else:
+            for finding in entry.findings:
+                self.findings.add(finding.kind, finding.where, finding.message, finding.count)
+        self._reopens, self._labels_hash = True, entry.fingerprint
+        return entry.index
+
+    def _built(self) -> Index:
+        where = str(self.settings.root or self.name)
+        return check_index(self.build_index(), self.name, self.coded_aus(), self.coded_scale(), where)
 
     @property
     def split(self) -> Split:
@@ -135,7 +217,7 @@ class AUDataModule(LightningDataModule):
                     f"dataset '{self.name}' has no protocol '{name}': "
                     f"did you mean '{nearest(name, self.protocols)}'?"
                 )
-            people = sorted({str(subject) for subject in self.index.subjects})
+            people = self.index.people()
             self._split = self.protocol(name, people).split(people, self.settings.fold)
         return self._split
 
@@ -162,10 +244,24 @@ class AUDataModule(LightningDataModule):
         self._collate = collate
         self._collate_eval = collate_eval or collate
 
-    def rows(self, part: str, limit: int | None = None) -> list[int]:
-        """Numbers of the index rows of ``train``, ``val`` or ``test``; at most `limit`, evenly spread."""
+    def keep(self, split: Split) -> None:
+        """Take a split with fewer people: a mixture leaves out who is tested in another of its datasets."""
+        self._split = split
+
+    def rows(self, part: str, limit: int | None = None) -> Sequence[int]:
+        """Numbers of the index rows of ``train``, ``val`` or ``test``; at most `limit`, evenly spread.
+
+        Samples that a prepared store has no face of are left out, and those without a single known label
+        among the asked units, of which nothing could be asked. The numbers lie in one block of memory: a
+        list of them would be copied, one by one, into every loader worker that looks at it.
+        """
         rows = self.index.rows_of(self.split.part(part))
-        return [int(rows[place]) for place in spread(len(rows), limit)]
+        if self._usable is not None:
+            rows = rows[self._usable[rows]]
+        rows = rows[self.index.labelled(rows)]
+        if limit is not None:
+            rows = rows[np.array(spread(len(rows), limit), dtype=np.int64)]
+        return array("q", rows.tobytes())
 
     def sample(self, row: int) -> AUSample:
         """The face of one row of the index, with its labels."""
@@ -174,11 +270,16 @@ class AUDataModule(LightningDataModule):
             sample_id=str(index.sample_ids[row]),
             dataset=self.name,
             subject=f"{self.name}:{index.subjects[row]}",
-            image=self.load_image(str(index.places[row])),
+            image=self.picture(row),
             aus=self.asked_aus,
-            labels=index.labels[row],
+            labels=np.array(index.labels[row]),
             scale=self.coded_scale(),
         )
+
+    def picture(self, row: int) -> npt.NDArray[np.uint8]:
+        """The picture of one row as it is shown: whole, or cropped, or from the prepared store."""
+        place = str(self.index.places[row])
+        return self.crops.picture(str(self.index.sample_ids[row]), lambda: self.load_image(place))
 
     def training_sample(self, row: int, seed: int) -> AUSample:
         """The face of one row as training sees it."""
@@ -186,11 +287,15 @@ class AUDataModule(LightningDataModule):
 
     def pictures(self) -> str:
         """Which pictures the index shows: equal for datasets that show the same ones in the same order."""
-        return f"{self.name}:{self.settings.root}"
+        return f"{self.name}:{self.settings.root}{self.crops.told()}"
 
     def fingerprint(self) -> str:
         """A short hash of labels, codes, scale and people of the fold: equal for comparable results only."""
-        parts = (self.name, self.asked_aus, self.coded_scale().value, self.index.fingerprint(), self.split)
+        index = self.index  # opened first: it may bring its own fingerprint along
+        labels = self._labels_hash or index.fingerprint()
+        parts: tuple[object, ...] = (self.name, self.asked_aus, self.coded_scale().value, labels, self.split)
+        if self._usable is not None and not self._usable.all():
+            parts += (index.sample_ids[~self._usable].tolist(),)
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
     def setup(self, stage: str | None = None) -> None:
@@ -211,11 +316,17 @@ class AUDataModule(LightningDataModule):
         """The test people in order."""
         return self.eval_loader("test")
 
-    def eval_loader(self, part: str) -> DataLoader[AUSample]:
-        """The faces of ``val`` or ``test`` in the order of the index."""
+    def eval_loader(self, part: str, trainer: Any = None) -> DataLoader[AUSample]:
+        """The faces of ``val`` or ``test`` in the order of the index.
+
+        With several processes (known from the trainer) each evaluates a block of its own, filled up to the
+        same length with faces that are marked as padding.
+        """
         limit = self.loading.val_samples if part == "val" else self.loading.test_samples
+        rank, world_size = rank_of(trainer or self.trainer)
+        rows, padding = share_of_rank(self.rows(part, limit), rank, world_size)
         return DataLoader(
-            FaceRows(self, self.rows(part, limit)),
+            FaceRows(self, rows, padding),
             batch_size=self.loading.eval_batch_size,
             num_workers=self.loading.num_workers,
             collate_fn=self._collate_eval,
@@ -240,15 +351,21 @@ def draw_loader(
     loading: LoaderSettings,
     collate: Collate,
     trainer: Any = None,
+    row_weights: Sequence[npt.NDArray[np.float64] | None] | None = None,
 ) -> DataLoader[AUSample]:
-    """Endless training batches over the rows of several datasets, each batch from one of them."""
+    """Endless training batches over the rows of several datasets, each batch from one of them.
+
+    See `MixtureBatches` for the arguments; rank and number of processes are the trainer's.
+    """
+    rank, world_size = rank_of(trainer)
     batches = MixtureBatches(
         [len(some) for some in rows],
         weights,
         loading.batch_size,
         loading.seed,
-        rank=getattr(trainer, "global_rank", 0),
-        world_size=getattr(trainer, "world_size", 1),
+        rank,
+        world_size,
+        row_weights,
     )
     return DataLoader(
         _Drawn(modules, rows),
@@ -257,3 +374,8 @@ def draw_loader(
         collate_fn=collate,
         persistent_workers=loading.num_workers > 0,
     )
+
+
+def rank_of(trainer: Any) -> tuple[int, int]:
+    """Number of this process and number of processes; 0 and 1 without a trainer."""
+    return getattr(trainer, "global_rank", 0), getattr(trainer, "world_size", 1)

@@ -52,6 +52,29 @@ class BrokenImageError(DatasetError):
         )
 
 
+class BrokenVideoError(DatasetError):
+    """A video is missing, truncated or not a video."""
+
+    @classmethod
+    def of(cls, path: str | Path, frame: int, reason: str) -> Self:
+        """`frame` is the one that was wanted, counted from 0; `reason` says what stood against it."""
+        return cls(
+            f"video {path} cannot be read at frame {frame} ({reason}): copy the file anew from its source"
+        )
+
+
+class BrokenStoreError(DatasetError):
+    """A file of prepared faces is missing, truncated or damaged."""
+
+    @classmethod
+    def of(cls, path: str | Path, reason: str) -> Self:
+        """`path` is the file of the store, `reason` says what is wrong with it, in a few words."""
+        return cls(
+            f"prepared faces {path} cannot be read ({reason}): delete this file and run the same "
+            "`aullava prepare` again, which makes it anew"
+        )
+
+
 class LabelOutOfRangeError(DatasetError):
     """A label is not a value of its scale."""
 
@@ -97,6 +120,19 @@ class SubjectLeakError(DatasetError):
         return cls(
             f"subject '{subject}' is in both {first} and {second} of protocol '{protocol}': "
             "give every subject to one part only"
+        )
+
+    @classmethod
+    def across(cls, person: str, first: tuple[str, str, str], second: tuple[str, str, str]) -> Self:
+        """`person` is known to two datasets; `first` and `second` are dataset, subject there, and part."""
+        places = " and ".join(
+            f"in the {part} part of '{dataset}' (as '{subject}')"
+            for dataset, subject, part in (first, second)
+        )
+        return cls(
+            f"person '{person}' is {places}, so a test would score people that were trained on: choose "
+            "protocols and folds that put this person in one part, or set data.shared_people=leave_out to "
+            "leave such people out of training and validation"
         )
 
 

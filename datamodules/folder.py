@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import csv
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.action_units import UNKNOWN, Scale, action_unit
+from datamodules.action_units import Scale
 from datamodules.base import AUDataModule
 from datamodules.errors import DatasetError
+from datamodules.findings import Finding
+from datamodules.folder_table import Cell, codes_of, read_header, read_rows
 from datamodules.images import inside, read_image
-from datamodules.index import Index
+from datamodules.index import Index, IndexRows
+from datamodules.labels import label
 from datamodules.options import DatasetSettings, FolderOptions, LoaderSettings
 from datamodules.protocols import Protocol, people_folds
 
-Row = tuple[int, dict[str, str]]  # number of the line, cells by column
-
-# In any case and notation, so that "au12" and "AU_12" are refused as misspelt and not passed over.
-_LIKE_A_CODE = re.compile(r"a[ud][ _-]?\d", re.IGNORECASE)
-
 
 class Folder(AUDataModule):
-    """Your own labelled pictures: a CSV with an image, a subject and one column per Action Unit."""
+    """Your own labelled pictures: a table with an image, a subject and one column per Action Unit."""
 
     name = "folder"
     protocols = ("people_folds",)
@@ -33,7 +29,8 @@ class Folder(AUDataModule):
     layout = """
         <root>/labels.csv            header: image,subject,AU1,AU2,...  (other columns are not read)
         <root>/<image>               the path in the column 'image'
-        An empty cell or -1 is unknown: it is masked, never taken for absent.
+        The table may be Parquet as well (options.table=labels.parquet). An empty cell, '?', NaN or -1 is
+        unknown: it is masked, never taken for absent. A row without its picture is left out and reported.
     """
 
     def __init__(self, settings: DatasetSettings, loading: LoaderSettings) -> None:
@@ -44,34 +41,49 @@ class Folder(AUDataModule):
     def coded_aus(self) -> tuple[str, ...]:
         """The columns of the table that are codes of the FACS vocabulary."""
         if not self._coded:
-            self._coded = self._table()[0]
+            needed = (self.options.image, self.options.subject)
+            self._coded = codes_of(self.table(), read_header(self.table()), needed)
         return self._coded
 
     def coded_scale(self) -> Scale:
         """As the option says."""
         return Scale(self.options.scale)
 
+    def present_from(self, code: str) -> float | None:
+        """As the option says."""
+        return self.options.present_from
+
+    def identity(self, subject: str) -> str:
+        """As the option says."""
+        return f"{self.options.same_people_as or self.name}:{subject}"
+
+    def label_files(self) -> Iterable[Path]:
+        """The table."""
+        return (self.table(),)
+
+    def outdated(self, findings: Iterable[Finding]) -> bool:
+        """Whether a picture that was missing when the table was read has come."""
+        return any(found.kind == "missing-image" and Path(found.where).is_file() for found in findings)
+
     def build_index(self) -> Index:
         """One row of the table per face."""
-        codes, rows = self._table()
-        root, options, table = self.root(), self.options, self.options.table
-        labels, places, subjects, origins = [], [], [], []
-        for line, row in rows:
-            origin = f"{root / table}:{line}"
-            image, subject = (
-                self._filled(row, column, origin) for column in (options.image, options.subject)
-            )
-            labels.append([self._label(row[code], origin, code) for code in codes])
-            places.append(str(inside(root, image, origin).relative_to(root.resolve())))
-            subjects.append(subject)
-            origins.append(origin)
-        return Index(
-            sample_ids=np.array(places, dtype=np.str_),
-            subjects=np.array(subjects, dtype=np.str_),
-            places=np.array(places, dtype=np.str_),
-            labels=np.array(labels, dtype=np.float32).reshape(len(places), len(codes)),
-            origins=np.array(origins, dtype=np.str_),
-        )
+        table, options, root = self.table(), self.options, self.root()
+        codes, real_root = self.coded_aus(), self.root().resolve()
+        rows = IndexRows()
+        for line, (image, subject, *cells) in read_rows(
+            table, read_header(table), (options.image, options.subject, *codes)
+        ):
+            origin = f"{table}:{line}"
+            path = inside(root, _filled(image, options.image, origin), origin)
+            person = _filled(subject, options.subject, origin)
+            labels = [self._label(cell, origin, code) for cell, code in zip(cells, codes, strict=True)]
+            if not path.is_file():
+                said = f"{origin}: there is no picture {path}: bring it, or take the row out"
+                self.findings.add("missing-image", path, said)
+                continue
+            place = str(path.relative_to(real_root))
+            rows.add(place, person, place, labels, origin)
+        return rows.index(len(codes))
 
     def load_image(self, place: str) -> npt.NDArray[np.uint8]:
         """The picture at a path below the root."""
@@ -81,65 +93,40 @@ class Folder(AUDataModule):
         """People dealt out to folds by a hash of their names."""
         return people_folds(name, 1, subjects, self.options.folds)
 
-    def _table(self) -> tuple[tuple[str, ...], list[Row]]:
-        """The codes that have a column, and the rows with the number of their line."""
+    def table(self) -> Path:
+        """The label table.
+
+        Raises:
+            DatasetError: it is missing.
+        """
         path = self.root() / self.options.table
         if not path.is_file():
             raise DatasetError(
                 f"dataset '{self.name}' has no label table {path}: put it there, "
                 f"or set data.datasets.{self.name}.options.table to its name"
             )
+        return path
+
+    def _label(self, cell: Cell, origin: str, code: str) -> float:
+        return label("" if cell is None else cell, origin, code, (self.options.unknown, *self._unknown()))
+
+    def _unknown(self) -> tuple[float, ...]:
+        """The word for unknown as a number, for tables whose cells are numbers."""
         try:
-            with path.open(newline="", encoding="utf-8-sig") as file:
-                reader = csv.DictReader(file)
-                header = [name.strip() for name in reader.fieldnames or []]
-                reader.fieldnames = header
-                rows = [(reader.line_num, row) for row in reader]
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise DatasetError(f"{path} is no CSV in UTF-8 ({error}): save it as one") from None
-        codes = self._codes(path, header)
-        self._whole(path, header, rows)
-        return codes, rows
-
-    def _codes(self, path: Path, header: Sequence[str]) -> tuple[str, ...]:
-        """The columns that are Action Units; refuses a header that lacks a column or has one twice."""
-        found = f"the header has {', '.join(header)}"
-        for column in (self.options.image, self.options.subject):
-            if column not in header:
-                raise DatasetError(f"{path}:1: there is no column '{column}': {found}")
-        codes = tuple(name for name in header if _LIKE_A_CODE.match(name))
-        for code in codes:
-            action_unit(code)  # refuses a misspelt code with the nearest one
-            if header.count(code) > 1:
-                raise DatasetError(f"{path}:1: column '{code}' stands twice: take one of the two out")
-        if not codes:
-            raise DatasetError(f"{path}:1: no column is an Action Unit such as AU12: {found}")
-        return codes
-
-    def _whole(self, path: Path, header: Sequence[str], rows: Sequence[Row]) -> None:
-        """Refuse rows with too few or too many cells: a shifted column would be a wrong label."""
-        for line, row in rows:
-            if None in row or any(row[name] is None for name in header):
-                raise DatasetError(
-                    f"{path}:{line}: the row has not {len(header)} cells as the header: mend the row"
-                )
-
-    def _filled(self, row: dict[str, str], column: str, origin: str) -> str:
-        text = row[column].strip()
-        if not text:
-            raise DatasetError(
-                f"{origin}: the cell in column '{column}' is empty: fill it, or take the row out"
-            )
-        return text
-
-    def _label(self, cell: str, origin: str, code: str) -> float:
-        text = cell.strip()
-        if text in ("", self.options.unknown):
-            return UNKNOWN
-        try:
-            return float(text)
+            return (float(self.options.unknown),)
         except ValueError:
-            raise DatasetError(
-                f"{origin}: '{text}' in column {code} is no number: write it with a point, "
-                "or leave it empty if unknown"
-            ) from None
+            return ()
+
+
+def _filled(cell: Cell, column: str, origin: str) -> str:
+    text = _text(cell)
+    if not text:
+        raise DatasetError(f"{origin}: the cell in column '{column}' is empty: fill it, or take the row out")
+    return text
+
+
+def _text(cell: Cell) -> str:
+    """A cell as a name: a subject that a Parquet file keeps as the number 12 is called 12, not 12.0."""
+    if cell is None:
+        return ""
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip()

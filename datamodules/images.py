@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -36,8 +37,13 @@ def inside(root: Path, relative: str, origin: str) -> Path:
     return path
 
 
-def read_image(path: Path) -> npt.NDArray[np.uint8]:
+def read_image(path: Path, content: IO[bytes] | None = None) -> npt.NDArray[np.uint8]:
     """Read one picture, upright as its EXIF data say.
+
+    Args:
+        path: the file.
+        content: read instead of the file, for a picture inside another file; `path` then names it in
+            messages.
 
     Returns:
         RGB uint8 [H, W, 3].
@@ -46,7 +52,7 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
         BrokenImageError: missing, not a picture, truncated, or larger than `MAX_SIDE`.
     """
     try:
-        with Image.open(path, formats=FORMATS) as picture:
+        with Image.open(content or path, formats=FORMATS) as picture:
             if max(picture.size) > MAX_SIDE:
                 width, height = picture.size
                 raise BrokenImageError.of(

@@ -3,30 +3,61 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from lightning import LightningDataModule
 
+from datamodules.balance import rare_weights
 from datamodules.base import AUDataModule, Collate, draw_loader
-from datamodules.options import LoaderSettings
+from datamodules.errors import DatasetError
+from datamodules.formats import in_formats, present_labels
+from datamodules.options import LoaderSettings, MixtureSettings
+from datamodules.overlaps import Members, check_apart, without_overlaps
+from datamodules.sampling import shares
+
+logger = logging.getLogger(__name__)
 
 
 class Mixture(LightningDataModule):
-    """The datasets of one unified model.
+    """The datasets of one unified model, each in one or more answer formats.
 
     Training batches come from all of them in turn, by weight. Validation and test have one loader per
-    dataset, in the order of `members`, since scores are never mixed.
+    dataset and format, in the order of `members`, since scores are never mixed.
 
     Args:
-        members: the datasets.
+        datasets: the datasets.
         loading: batch sizes, workers, seed.
+        mixing: temperature, balance, and what happens to people that two datasets share.
+
+    Attributes:
+        datasets: as given.
+        members: what is asked: every dataset once for each of its formats.
+
+    Raises:
+        DatasetError: a dataset stands twice, or is asked for a format that it cannot give.
     """
 
-    def __init__(self, members: Sequence[AUDataModule], loading: LoaderSettings) -> None:
+    def __init__(
+        self,
+        datasets: Sequence[AUDataModule],
+        loading: LoaderSettings,
+        mixing: MixtureSettings = MixtureSettings(),  # noqa: B008 - frozen
+    ) -> None:
         super().__init__()
-        self.members = tuple(members)
+        names = [one.name for one in datasets]
+        for name in names:
+            if names.count(name) > 1:
+                raise DatasetError(f"dataset '{name}' stands twice in one mixture: take one of the two out")
+        self.datasets = tuple(datasets)
+        asked = [in_formats(one) for one in datasets]
+        self.members = tuple(member for formats in asked for member in formats)
+        self._formats = [len(formats) for formats in asked for _ in formats]
         self.loading = loading
+        self.mixing = mixing
         self._collate: Collate = list
 
     def connect(self, collate: Collate, collate_eval: Collate | None = None) -> None:
@@ -37,29 +68,59 @@ class Mixture(LightningDataModule):
 
     def prepare_data(self) -> None:
         """Let every dataset prepare its files; called by Lightning in one process."""
-        for member in self.members:
-            member.prepare_data()
+        for one in self.datasets:
+            one.prepare_data()
 
     def setup(self, stage: str | None = None) -> None:
-        """Read all labels and check all splits."""
-        for member in self.members:
-            member.setup(stage)
+        """Read all labels, check all splits, and that nobody is in different parts of two datasets.
+
+        Raises:
+            SubjectLeakError: somebody is, and `MixtureSettings.shared_people` says to refuse that.
+        """
+        for one in self.datasets:
+            one.setup(stage)
+        people = [Members(one.name, one.split, one.identity) for one in self.datasets]
+        if self.mixing.shared_people == "refuse":
+            check_apart(people)
+            return
+        splits, left_out = without_overlaps(people)
+        for one in self.datasets:
+            one.keep(splits[one.name])
+            if left_out[one.name]:
+                gone = ", ".join(left_out[one.name])
+                logger.warning("dataset '%s': left out, since tested elsewhere: %s", one.name, gone)
 
     def fingerprint(self) -> str:
         """A short hash of all members' fingerprints."""
         parts = sorted((member.name, member.fingerprint()) for member in self.members)
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
+    def shares(self) -> tuple[float, ...]:
+        """The share of the training batches of each of `members`; the formats of a dataset share its part."""
+        counts = zip(self.members, self._formats, strict=True)
+        weights = [member.settings.weight / formats for member, formats in counts]
+        sizes = [len(one.rows("train")) for one in self.members]
+        return shares(weights, sizes, self.mixing.temperature)
+
     def train_dataloader(self) -> Any:
-        """Endless batches, each of one dataset."""
+        """Endless batches, each of one dataset in one format."""
         rows = [member.rows("train") for member in self.members]
-        weights = [member.settings.weight for member in self.members]
-        return draw_loader(self.members, rows, weights, self.loading, self._collate, self.trainer)
+        weights = None
+        if self.mixing.balance == "rare":
+            weights = [_rare(*pair) for pair in zip(self.members, rows, strict=True)]
+        return draw_loader(
+            self.members, rows, self.shares(), self.loading, self._collate, self.trainer, weights
+        )
 
     def val_dataloader(self) -> Any:
-        """One loader per dataset."""
-        return [member.eval_loader("val") for member in self.members]
+        """One loader per dataset and format."""
+        return [member.eval_loader("val", self.trainer) for member in self.members]
 
     def test_dataloader(self) -> Any:
-        """One loader per dataset."""
-        return [member.eval_loader("test") for member in self.members]
+        """One loader per dataset and format."""
+        return [member.eval_loader("test", self.trainer) for member in self.members]
+
+
+def _rare(member: AUDataModule, rows: Sequence[int]) -> npt.NDArray[np.float64]:
+    """How often each training row of a member is drawn when rare Action Units come more often."""
+    return rare_weights(present_labels(member)[np.asarray(rows)])

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datamodules.action_units import Scale
+    from datamodules.faces import FaceSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,10 @@ class DatasetSettings:
         fold: which fold is tested, from 1.
         weight: share of the training batches, relative to the other datasets' weights.
         options: the dataset's own options, an instance of its options dataclass (None: their defaults).
+        prepared: a store of face crops written by `aullava prepare`, read instead of the original pictures.
+        strict: stop at the first finding instead of leaving the row out and reporting it.
+        faces: crop the face out of every original picture while it is read; None: the whole picture.
+        formats: in which formats each picture is asked about; None: the dataset's own scale alone.
     """
 
     root: Path | None = None
@@ -30,6 +38,10 @@ class DatasetSettings:
     fold: int = 1
     weight: float = 1.0
     options: Any = None
+    prepared: Path | None = None
+    strict: bool = False
+    faces: FaceSettings | None = None
+    formats: tuple[Scale, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +65,22 @@ class LoaderSettings:
     seed: int = 0
     val_samples: int | None = None
     test_samples: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MixtureSettings:
+    """How the datasets of a run are mixed.
+
+    Attributes:
+        temperature: see `datamodules.sampling.shares`; None: the datasets' weights alone decide.
+        balance: ``none``, or ``rare``: faces with rare Action Units come more often in training.
+        shared_people: what happens to a person who is in different parts of two datasets: ``refuse`` the
+            mixture, or ``leave_out`` of training and validation whoever is tested elsewhere.
+    """
+
+    temperature: float | None = None
+    balance: str = "none"
+    shared_people: str = "refuse"
 
 
 @dataclass
@@ -87,7 +115,7 @@ class FolderOptions:
     """Columns of the label table of a plain folder."""
 
     table: str = "labels.csv"
-    """Label file below the root: CSV with a header."""
+    """Label file below the root: CSV with a header, or Parquet."""
     image: str = "image"
     """Column with the path of the picture, relative to the root."""
     subject: str = "subject"
@@ -98,6 +126,11 @@ class FolderOptions:
     """Text of a cell whose AU was not coded; empty cells are unknown too."""
     folds: int = 3
     """Folds that the people are divided into."""
+    present_from: float | None = None
+    """Level or intensity from which a unit counts as present, for the format presence and balance=rare."""
+    same_people_as: str = ""
+    """The dataset whose people these are, under the same names: bp4d for a copy of BP4D. A mixture then never
+    trains on a person here and tests them there."""
 
     def __post_init__(self) -> None:
         """Refuse what no table can have."""

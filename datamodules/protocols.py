@@ -7,10 +7,12 @@ so that nothing (epoch, threshold, penalty) can be chosen on the people that are
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from datamodules.errors import DatasetError, EmptyDatasetError, SubjectLeakError
+from datamodules.errors import DatasetError, EmptyDatasetError, SubjectLeakError, nearest
 
 VALIDATION_SHARE = 0.15
 """Share of the training people that validate; ours: enough people for a stable choice, few enough to miss."""
@@ -98,6 +100,76 @@ def people_folds(name: str, version: int, subjects: Collection[str], folds: int)
     """A protocol for data without a canonical one: people dealt out to folds by a hash of their names."""
     ordered = sorted(set(subjects), key=lambda one: hashlib.sha256(f"fold {one}".encode()).hexdigest())
     return Protocol(name, version, tuple(tuple(sorted(ordered[start::folds])) for start in range(folds)))
+
+
+def leave_one_subject_out(subjects: Collection[str], name: str = "leave_one_subject_out") -> Protocol:
+    """A protocol with a fold for every person, in the order of their names."""
+    return Protocol(name, 1, tuple((one,) for one in sorted(set(subjects))))
+
+
+def user_folds(path: str | Path, subjects: Collection[str] = (), name: str = "own_folds") -> Protocol:
+    """The folds of a user's own list of tested people.
+
+    Args:
+        path: a text file with the tested people of one fold in each line, apart by commas (or, in a line
+            without any, by spaces), whatever follows a ``#`` not read; or a ``.json`` file, either
+            ``{"1": ["F001", ...], "2": [...]}`` or ``[["F001", ...], [...]]``.
+        subjects: everybody in the dataset; empty: nobody is looked up.
+        name: of the protocol.
+
+    Raises:
+        DatasetError: the file cannot be read, a person stands twice, or is not in the dataset.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        folds = _json_folds(text) if path.suffix.lower() == ".json" else _text_folds(text)
+    except (OSError, ValueError) as error:
+        raise DatasetError(
+            f"the folds cannot be read from {path} ({error}): give a file with the tested people of one fold "
+            "in each line, or set options.folds_file to its path"
+        ) from None
+    seen: dict[str, str] = {}
+    for where, people in folds.items():
+        for person in people:
+            if person in seen:
+                raise DatasetError(
+                    f"{path}, {where}: '{person}' is also in {seen[person]}: "
+                    "name every person in one fold only"
+                )
+            if subjects and person not in subjects:
+                raise DatasetError(
+                    f"{path}, {where}: the dataset has nobody called '{person}': "
+                    f"did you mean '{nearest(person, subjects)}'?"
+                )
+            seen[person] = where
+    if not seen:
+        raise DatasetError(f"{path} names nobody: write the tested people of one fold in each line")
+    return Protocol(name, 1, tuple(folds.values()))
+
+
+def _text_folds(text: str) -> dict[str, tuple[str, ...]]:
+    """Fold by fold, keyed by the number of the line."""
+    folds = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        names = line.partition("#")[0].strip()
+        people = [one.strip() for one in names.split(",")] if "," in names else names.split()
+        if any(people):
+            folds[f"line {number}"] = tuple(one for one in people if one)
+    return folds
+
+
+def _json_folds(text: str) -> dict[str, tuple[str, ...]]:
+    """Fold by fold, keyed by ``fold <key>``; numbers as keys are ordered by value."""
+    read = json.loads(text)
+    if isinstance(read, list):
+        read = {str(number): people for number, people in enumerate(read, 1)}
+    if not isinstance(read, Mapping) or not all(
+        isinstance(people, list) and all(isinstance(one, str) for one in people) for people in read.values()
+    ):
+        raise ValueError('it is not of the form {"1": ["F001", ...], "2": [...]}')
+    keys = sorted(read, key=lambda key: (not key.isdecimal(), int(key) if key.isdecimal() else 0, key))
+    return {f"fold {key}": tuple(read[key]) for key in keys}
 
 
 def check_disjoint(split: Split, protocol: str) -> None:

@@ -40,10 +40,26 @@ class Entry:
 
 
 _SYNTHETIC_OPTIONS = "datamodules.options:SyntheticOptions"
+_CORE_OPTIONS = "datamodules.dataset_options.core:"
+_OTHER_OPTIONS = "datamodules.dataset_options.other:"
 BUILT_IN: Mapping[str, Entry] = {
     "synthetic_bp4d": Entry("datamodules.synthetic:SyntheticBP4D", _SYNTHETIC_OPTIONS),
     "synthetic_disfa": Entry("datamodules.synthetic:SyntheticDISFA", _SYNTHETIC_OPTIONS),
     "synthetic_feafa": Entry("datamodules.synthetic:SyntheticFEAFA", _SYNTHETIC_OPTIONS),
+    "bp4d": Entry("datamodules.bp4d:BP4D", _CORE_OPTIONS + "BP4DOptions"),
+    "bp4d_plus": Entry("datamodules.bp4d_plus:BP4DPlus", _CORE_OPTIONS + "BP4DPlusOptions"),
+    "disfa": Entry("datamodules.disfa:DISFA", _CORE_OPTIONS + "DISFAOptions"),
+    "disfa_plus": Entry("datamodules.disfa_plus:DISFAPlus", _CORE_OPTIONS + "DISFAPlusOptions"),
+    "feafa": Entry("datamodules.feafa:FEAFA", _CORE_OPTIONS + "FEAFAOptions"),
+    "gft": Entry("datamodules.gft:GFT", _OTHER_OPTIONS + "GFTOptions"),
+    "unbc": Entry("datamodules.unbc:UNBC", _OTHER_OPTIONS + "UNBCOptions"),
+    "raf_au": Entry("datamodules.raf_au:RAFAU", _OTHER_OPTIONS + "RAFAUOptions"),
+    "ck_plus": Entry("datamodules.ck_plus:CKPlus", _OTHER_OPTIONS + "CKPlusOptions"),
+    "aff_wild2": Entry("datamodules.aff_wild2:AffWild2", _OTHER_OPTIONS + "AffWild2Options"),
+    "emotionet": Entry("datamodules.emotionet:EmotioNet", _OTHER_OPTIONS + "EmotioNetOptions"),
+    "casme2": Entry("datamodules.casme2:CASME2", _OTHER_OPTIONS + "CASME2Options"),
+    "samm": Entry("datamodules.samm:SAMM", _OTHER_OPTIONS + "SAMMOptions"),
+    "faba": Entry("datamodules.faba:FABA", _OTHER_OPTIONS + "FABAOptions"),
     "folder": Entry("datamodules.folder:Folder", "datamodules.options:FolderOptions"),
 }
 

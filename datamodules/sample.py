@@ -22,6 +22,8 @@ class AUSample:
         aus: codes of the labels.
         labels: float32 [A], UNKNOWN where not coded.
         scale: what the labels mean.
+        padding: whether the face stands here only so that every process evaluates equally many: it is asked
+            like any other and scored nowhere.
     """
 
     sample_id: str
@@ -31,3 +33,4 @@ class AUSample:
     aus: tuple[str, ...]
     labels: npt.NDArray[np.float32]
     scale: Scale
+    padding: bool = False

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from torch.utils.data import Sampler
+
+from datamodules.balance import weighted_pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,8 @@ class MixtureBatches(Sampler[list[Draw]]):
 
     All rows of a batch ask the same question, so nothing is padded. The datasets take turns so that after
     every batch each has had its share as exactly as whole batches allow; within a dataset every sample comes
-    once per pass, in an order that only the seed and the number of the pass decide.
+    once per pass (or as often as its row weight says), in an order that only the seed and the number of the
+    pass decide.
 
     Args:
         sizes: training samples of each dataset.
@@ -32,6 +37,8 @@ class MixtureBatches(Sampler[list[Draw]]):
         seed: decides orders and augmentations.
         rank: number of this process.
         world_size: number of processes; each has its own part of every ``batch_size * world_size``.
+        row_weights: for each dataset float [size], how often each row comes relative to the others; None (for
+            all or for one dataset): equally often.
     """
 
     def __init__(
@@ -42,6 +49,7 @@ class MixtureBatches(Sampler[list[Draw]]):
         seed: int,
         rank: int = 0,
         world_size: int = 1,
+        row_weights: Sequence[npt.NDArray[np.float64] | None] | None = None,
     ) -> None:
         self.sizes = tuple(sizes)
         self.weights = np.array(weights, dtype=np.float64) / np.sum(weights)
@@ -49,6 +57,7 @@ class MixtureBatches(Sampler[list[Draw]]):
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
+        self.row_weights = tuple(row_weights or [None] * len(sizes))
         self._orders: dict[int, tuple[int, np.ndarray]] = {}
 
     def __iter__(self) -> Iterator[list[Draw]]:
@@ -73,8 +82,45 @@ class MixtureBatches(Sampler[list[Draw]]):
         kept = self._orders.get(dataset)
         if kept is None or kept[0] != turn:
             generator = np.random.default_rng([self.seed, dataset, turn])
-            kept = self._orders[dataset] = (turn, generator.permutation(self.sizes[dataset]))
+            weights = self.row_weights[dataset]
+            size = self.sizes[dataset]
+            order = generator.permutation(size) if weights is None else weighted_pass(weights, generator)
+            kept = self._orders[dataset] = (turn, order)
         return kept[1]
+
+
+def shares(
+    weights: Sequence[float], sizes: Sequence[int], temperature: float | None = None
+) -> tuple[float, ...]:
+    """The share of the training batches of each dataset; they add up to 1.
+
+    Args:
+        weights: relative weight of each dataset.
+        sizes: its training samples.
+        temperature: each weight is multiplied by ``size ** (1 / temperature)``: 1 draws every sample equally
+            often, a larger one favours small datasets, infinity and None draw every dataset equally often.
+    """
+    power = 0.0 if temperature is None else 1 / temperature
+    raw = np.asarray(weights, dtype=np.float64) * np.asarray(sizes, dtype=np.float64) ** power
+    return tuple(float(one) for one in raw / raw.sum())
+
+
+def share_of_rank(rows: Sequence[int], rank: int, world_size: int) -> tuple[Sequence[int], int]:
+    """The rows that one process evaluates, and how many at their end are padding.
+
+    Each process gets a block of the same length, so that all of them take part in every step; what is missing
+    at the end is filled up with the last row, which must be marked and not scored.
+
+    Args:
+        rows: all rows.
+        rank: number of this process.
+        world_size: number of processes.
+    """
+    each = -(-len(rows) // world_size)
+    mine = array("q", rows[rank * each : (rank + 1) * each])  # one block of memory, as loader workers need it
+    missing = each - len(mine)
+    mine.extend([rows[-1]] * missing if missing else [])
+    return mine, missing
 
 
 def spread(count: int, wanted: int | None) -> list[int]:

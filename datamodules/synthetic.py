@@ -82,9 +82,13 @@ class Synthetic(AUDataModule):
             self._pictures = open_store(self._path())
         return np.array(self._pictures[int(place)])
 
+    def identity(self, subject: str) -> str:
+        """The person of the drawn population: all codings show the same people."""
+        return f"drawn {self.options.population}:{subject}"
+
     def pictures(self) -> str:
         """The store: the three synthetic datasets share it."""
-        return str(self._path())
+        return f"{self._path()}{self.crops.told()}"
 
     def protocol(self, name: str, subjects: Sequence[str]) -> Protocol:
         """The last people of the population are tested, the others train."""
@@ -132,6 +136,7 @@ class SyntheticDISFA(Synthetic):
     name = "synthetic_disfa"
     aus = DISFA_AUS
     scale = Scale.LEVEL
+    threshold = 3.0  # the level that holds the amount from which `code_amount` calls a unit present, 0.5
 
 
 class SyntheticFEAFA(Synthetic):
@@ -140,3 +145,4 @@ class SyntheticFEAFA(Synthetic):
     name = "synthetic_feafa"
     aus = FEAFA_AUS
     scale = Scale.INTENSITY
+    threshold = 0.5  # as `code_amount`

@@ -62,8 +62,11 @@ TORCH_FREE = (
     "datamodules.registry",
     "datamodules.action_units",
     "datamodules.errors",
+    "datamodules.faces",
     "datamodules.options",
     "datamodules.protocols",
+    "datamodules.overlaps",
+    "datamodules.balance",
 )
 HEAVY = (
     "torch",

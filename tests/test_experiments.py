@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from aullava.build import build_data
+from aullava.cli import main
 from aullava.config.command_line import GROUPS
 from aullava.config.load import resolve
 from aullava.vocabulary import vocabulary
+from datamodules import registry
+from datamodules.action_units import UNKNOWN
+from tests.fakes import WITH_FILES, quick, root_variable, written
 from tests.source_tree import REPOSITORY
 
 EXPERIMENTS = REPOSITORY / "experiments"
@@ -36,3 +43,60 @@ def test_a_shipped_file_resolves_and_takes_part(path: Path) -> None:
 
 def test_experiments_are_shipped() -> None:
     assert {"base.yaml", "demo.yaml", "synthetic.yaml"} <= {path.name for path in SHIPPED}
+
+
+def test_every_dataset_has_a_fragment() -> None:
+    assert set(registry.BUILT_IN) <= {path.stem for path in SHIPPED if path.parent.name == "data"}
+
+
+@pytest.mark.parametrize("name", WITH_FILES)
+def test_the_root_comes_from_the_environment(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(root_variable(name), raising=False)
+    assert resolve(WHOLE, [f"data={name}"], vocabulary()).config.data.datasets[name].root is None
+    monkeypatch.setenv(root_variable(name), str(tmp_path))
+    assert resolve(WHOLE, [f"data={name}"], vocabulary()).config.data.datasets[name].root == str(tmp_path)
+
+
+@pytest.mark.parametrize("name", WITH_FILES)
+def test_the_fragment_of_a_dataset_reads_its_fake(name: str, tmp_path: Path) -> None:
+    words = [f"data={name}", *written([name], tmp_path)]
+    data = build_data(resolve(WHOLE, words, vocabulary()).config)
+    data.prepare_data()
+    data.setup("fit")
+    (member,) = data.members
+    for part in ("train", "val", "test"):
+        sample = member.sample(member.rows(part)[0])
+        assert sample.image.std() > 0
+        assert np.any(sample.labels != UNKNOWN)
+
+
+EXPERIMENTS_ON_FILES = {
+    "bp4d": {"bp4d"},
+    "disfa": {"disfa"},
+    "feafa": {"feafa"},
+    "unified": {"bp4d", "disfa", "disfa.presence", "feafa"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXPERIMENTS_ON_FILES)
+def test_the_experiments_on_files_run_on_fakes(name: str, tmp_path: Path) -> None:
+    asked = EXPERIMENTS_ON_FILES[name]
+    words = written([one for one in sorted(asked) if "." not in one], tmp_path)
+    assert main(["fit", str(EXPERIMENTS / f"{name}.yaml"), *words, *quick(tmp_path)]) == 0
+    run = tmp_path / "runs" / name / "1"
+    assert main(["test", str(run)]) == 0
+    scores = json.loads((run / "result.json").read_text())
+    assert {key.split("/")[1] for key in scores if key.startswith("test/")} == asked
+    assert {key.split("/")[1] for key in scores if key.startswith("val/")} == asked
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(set(WITH_FILES) - set(EXPERIMENTS_ON_FILES)))
+def test_the_other_datasets_train_on_their_fakes(name: str, tmp_path: Path) -> None:
+    words = [f"data={name}", *written([name], tmp_path), *quick(tmp_path)]
+    assert main(["fit", str(WHOLE), *words]) == 0
+    scores = json.loads((tmp_path / "runs" / "demo" / "1" / "result.json").read_text())
+    assert {key.split("/")[1] for key in scores if key.startswith("val/")} == {name}

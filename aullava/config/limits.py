@@ -38,7 +38,7 @@ class Limits:
         if isinstance(value, str) and self.names and not _is_folder_name(value):
             return f"names a folder, so '{value}' must be letters, digits, '.', '_', '-', no sign first"
         if isinstance(value, list):
-            return _about_list(value)
+            return _about_list(value, self.words)
         return None
 
     def _about_number(self, value: float) -> str | None:
@@ -60,7 +60,10 @@ def _is_folder_name(value: str) -> bool:
     return value[:1].isalnum() and all(letter.isalnum() or letter in "._-" for letter in value)
 
 
-def _about_list(value: list[Any]) -> str | None:
+def _about_list(value: list[Any], words: tuple[str, ...]) -> str | None:
+    for item in value if words else ():
+        if item not in words:
+            return f"has no choice '{item}', {hint(str(item), words)}"
     if not value:
         return "is an empty list: name at least one"
     twice = sorted({str(item) for item in value if value.count(item) > 1})
@@ -82,6 +85,11 @@ def number(
 def choice(default: str, *words: str) -> str:
     """A text field that can only be its default or one of `words`."""
     return field(default=default, metadata={_KEY: Limits(words=(default, *words))})
+
+
+def some_of(*words: str) -> dict[str, Limits]:
+    """Metadata of a field that lists some of `words`."""
+    return {_KEY: Limits(words=words)}
 
 
 def folder_name(default: str) -> str:

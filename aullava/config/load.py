@@ -15,10 +15,10 @@ from aullava.config.command_line import split_overrides
 from aullava.config.errors import ConfigError, refusal
 from aullava.config.fragments import read_files
 from aullava.config.keys import conform
-from aullava.config.layer import Layer, shown
+from aullava.config.layer import COMMAND_LINE, Layer, shown
 from aullava.config.options import complete_options
-from aullava.config.paths import Key, Where, dotted, expected, leaves, type_at
-from aullava.config.schema import Config, Vocabulary
+from aullava.config.paths import DATASETS, Key, Where, dotted, expected, leaves, type_at
+from aullava.config.schema import Config, DatasetConfig, Vocabulary
 
 DEFAULT = "schema default"
 
@@ -58,18 +58,40 @@ def resolve(path: str | Path, overrides: Sequence[str] = (), checks: Vocabulary 
     """
     swaps, settings = split_overrides(overrides)
     files = read_files(Path(path), swaps)
-    merged, places, demanded = _merge([*files.values(), *settings], checks)
+    config, provenance = _checked([*files.values(), *settings], Path(path), checks)
+    return Resolved(config, provenance, tuple(files), tuple(overrides))
+
+
+def resolve_dataset(name: str, overrides: Sequence[str], checks: Vocabulary) -> DatasetConfig:
+    """One dataset without an experiment, for the verbs that read it and train nothing.
+
+    Args:
+        name: registered name.
+        overrides: ``key=value`` with keys below ``data.datasets.<name>``: ``options.camera=right``.
+        checks: the words of the other rooms.
+
+    Raises:
+        ConfigError: as `resolve`.
+    """
+    section = dotted((*DATASETS, name))
+    _, settings = split_overrides([f"{section}.{override}" for override in overrides])
+    alone = Layer(COMMAND_LINE, {"trainer": {"max_steps": 1}, "data": {"datasets": {name: {}}}})
+    return _checked([alone, *settings], Path(), checks)[0].data.datasets[name]
+
+
+def _checked(layers: Sequence[Layer], path: Path, checks: Vocabulary | None) -> tuple[Config, dict[str, str]]:
+    """The config of these layers, and where each of its values came from."""
+    merged, places, demanded = _merge(layers, checks)
 
     def where(key: Key) -> str:
         return next((places[key[:end]] for end in range(len(key), 0, -1) if key[:end] in places), "")
 
-    _refuse_missing(merged, {key: place for key, place in demanded.items() if key not in places}, Path(path))
+    _refuse_missing(merged, {key: place for key, place in demanded.items() if key not in places}, path)
     config = _typed(merged, where)
     limits.check(config, where)
     rules.check(config, checks, where)
     filled = {} if checks is None else complete_options(config, checks, where)
-    provenance = {dotted(key): where(key) or _default(key, filled) for key, _ in leaves(asdict(config))}
-    return Resolved(config, provenance, tuple(files), tuple(overrides))
+    return config, {dotted(key): where(key) or _default(key, filled) for key, _ in leaves(asdict(config))}
 
 
 def _default(key: Key, filled: dict[Key, str]) -> str:

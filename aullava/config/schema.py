@@ -13,7 +13,24 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from aullava.config.limits import choice, folder_name, number
+from aullava.config.limits import choice, folder_name, number, some_of
+
+
+@dataclass
+class FacesConfig:
+    """Cutting the face out of each picture while it is read (`datamodules.faces`)."""
+
+    align: str = choice("whole", "box", "five_points")
+    """whole: the picture as it is. box: the detected face with a margin. five_points: turned and scaled so
+    that eyes, nose and mouth lie where they lie in every face. Not used with a prepared store."""
+    size: int = number(224, low=16, high=2048)
+    """Side of the square in pixels."""
+    margin: float = number(0.25, low=0, high=2)
+    """Added on every side, as a share of the face's box."""
+    min_score: float = number(0.6, low=0, high=1)
+    """Detections below this confidence are no faces."""
+    detector: str = "yunet"
+    """yunet, or the name of a detector that another installed package brings."""
 
 
 @dataclass
@@ -30,6 +47,15 @@ class DatasetConfig:
     """Which fold of the protocol is tested, counted from 1 as the papers do."""
     weight: float = number(1.0, above=0)
     """Share of the training samples drawn from this dataset, relative to the other weights."""
+    formats: list[str] | None = field(default=None, metadata=some_of("presence", "level", "intensity"))
+    """Answer formats in which each of its faces is asked, in training and evaluation; null: the scale of its
+    labels. presence is derived from levels and intensities by the dataset's rule. Values of
+    `datamodules.action_units.Scale`."""
+    prepared: str | None = None
+    """Store of face crops that `aullava prepare` has written: read instead of the original pictures."""
+    faces: FacesConfig = field(default_factory=FacesConfig)
+    strict: bool = False
+    """Stop at the first finding (a labelled frame without picture, ...); false: leave it out, report it."""
     options: dict[str, Any] = field(default_factory=dict)
     """What only this dataset knows: the fields of its options dataclass; `aullava config` shows them all."""
 
@@ -48,6 +74,14 @@ class DataConfig:
     """Loader processes per device; 0 reads in the main process, the fastest for faces drawn in memory."""
     flip: float = number(0.5, low=0, high=1)
     """Probability of a horizontal mirror in training; left and right labels change places with it."""
+    temperature: float | None = number(None, above=0)
+    """Shares of the datasets in training: their weights times size ** (1 / temperature). 1: by size, larger:
+    the small ones more often; null: the weights alone, whatever the sizes."""
+    balance: str = choice("none", "rare")
+    """rare: faces with rare Action Units come more often in training, by inverse frequency."""
+    shared_people: str = choice("refuse", "leave_out")
+    """When two datasets show one person in different parts (DISFA and DISFA+): refuse the mixture, or leave
+    whoever is tested elsewhere out of training and validation."""
 
 
 @dataclass

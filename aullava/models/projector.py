@@ -50,7 +50,6 @@ def build_projector(kind: str, dim_in: int, dim_out: int) -> nn.Module:
     return PROJECTORS[kind](dim_in, dim_out)
 
 
-
 @dataclass(frozen=True, slots=True)
 class Whitening:
     """Centres features and makes them uncorrelated and equally large.

@@ -66,6 +66,11 @@ class Asked(Protocol):
         """What the labels mean."""
         ...
 
+    @property
+    def padding(self) -> bool:
+        """Whether it is asked to fill up a block and scored nowhere."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
@@ -224,10 +229,10 @@ def known_aus(sample: Asked) -> tuple[str, ...]:
 
 
 def targets_of(samples: Sequence[Asked]) -> Tensor:
-    """The labels of samples as [B, A] float32, filled up with UNKNOWN to the longest."""
+    """The labels of samples as [B, A] float32, filled up with UNKNOWN to the longest and in padding."""
     targets = np.full((len(samples), max(len(sample.aus) for sample in samples)), UNKNOWN, dtype=np.float32)
     for row, sample in zip(targets, samples, strict=True):
-        row[: len(sample.aus)] = sample.labels
+        row[: len(sample.aus)] = UNKNOWN if sample.padding else sample.labels
     return torch.from_numpy(targets)
 
 
@@ -235,9 +240,6 @@ def padded(rows: Sequence[tuple[int, ...]], fill: int, left: bool = False) -> Te
     """Rows of integers as one [B, T] int64, filled up with `fill` on the left or the right."""
     width = max(len(row) for row in rows)
     return torch.tensor(
-        [
-            (fill,) * (width - len(row)) + row if left else row + (fill,) * (width - len(row))
-            for row in rows
-        ],
+        [(fill,) * (width - len(row)) + row if left else row + (fill,) * (width - len(row)) for row in rows],
         dtype=torch.int64,
     )

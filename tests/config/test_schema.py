@@ -52,6 +52,17 @@ def test_the_words_of_the_text_room_are_its_enums() -> None:
     assert _choices("answer.form") == {form.value for form in AnswerForm}
 
 
+def test_the_formats_are_the_scales_of_the_datasets() -> None:
+    from aullava.config.schema import DatasetConfig
+    from datamodules.action_units import Scale
+
+    (formats,) = [limits for path, _, limits in walk(DatasetConfig()) if path == ("formats",)]
+    assert set(formats.words) == set(Scale)
+    assert formats.complaint(["level", "presense"]) == "has no choice 'presense', did you mean 'presence'?"
+    assert formats.complaint(["level", "level"]) == "names 'level' twice"
+    assert formats.complaint(["level", "presence"]) is None
+
+
 def test_sections_are_dataclasses_and_only_max_steps_has_no_default() -> None:
     assert all(is_dataclass(getattr(Config(), field.name)) for field in fields(Config)[3:])
     assert [".".join(path) for path, value, _ in walk(Config()) if value == "???"] == ["trainer.max_steps"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 from datamodules import registry
 from datamodules.action_units import UNKNOWN, action_unit
 from datamodules.base import AUDataModule
+from datamodules.check import check_dataset
 from datamodules.errors import DatasetError, MissingRootError
 from datamodules.options import DatasetSettings
 from datamodules.sample import AUSample
@@ -20,6 +23,7 @@ from tests.datamodules.conftest import Small
 from tests.datamodules.helpers import LOADING, batches, dataset
 
 PARTS = ("train", "val", "test")
+MEDIA = (".jpg", ".jpeg", ".png", ".bmp", ".avi", ".mp4", ".zip")
 
 
 @pytest.fixture(params=registry.BUILT_IN)
@@ -252,3 +256,58 @@ def test_batches_are_made_by_what_was_handed_in(module: AUDataModule) -> None:
     assert next(iter(module.test_dataloader()))[0] == "eval"
     module.connect(len)
     assert next(iter(module.val_dataloader())) <= LOADING.eval_batch_size
+
+
+def test_the_index_of_a_second_start_is_the_first_one(
+    name: str, settings: DatasetSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Out of the cache, if the dataset names its label files: with the same faces, labels and findings."""
+    first = dataset(name, settings)
+    cached = bool(list(first.label_files()))
+    if cached:
+        monkeypatch.setattr(_class(name), "build_index", lambda _: pytest.fail("the labels were read again"))
+    again = dataset(name, settings)
+    assert again.fingerprint() == first.fingerprint()
+    assert again.index.places.tolist() == first.index.places.tolist()
+    assert again.index.attributes.keys() == first.index.attributes.keys()
+    assert again.findings.counts() == first.findings.counts()
+    assert _same(copy.copy(again).sample(0), first.sample(0))
+
+
+def test_label_files_are_there_and_below_the_root(name: str, settings: DatasetSettings) -> None:
+    module = _class(name)(settings, LOADING)
+    for path in module.label_files():
+        assert path.exists(), path
+        assert settings.root is not None
+        assert path.resolve().is_relative_to(settings.root.resolve())
+
+
+def test_every_row_says_where_its_labels_stand_and_shares_its_attributes(module: AUDataModule) -> None:
+    index = module.index
+    assert all(str(origin).strip() for origin in index.origins)
+    assert {len(column) for column in index.attributes.values()} <= {len(index)}
+
+
+def test_a_sound_copy_passes_the_check(name: str, settings: DatasetSettings) -> None:
+    checked = check_dataset(_class(name)(settings, LOADING))
+    assert checked.broken == []
+    assert checked.pictures_read == len(checked.index)
+    assert checked.counts.subjects.keys() == set(checked.index.people())
+
+
+def test_files_that_are_pages_of_a_web_site_are_named(
+    name: str, settings: DatasetSettings, tmp_path: Path
+) -> None:
+    """What a failed download leaves behind under the name of a picture, a video or an archive."""
+    if not _class(name).needs_root:
+        return
+    assert settings.root is not None
+    root = tmp_path / "copy"
+    shutil.copytree(settings.root, root)
+    media = [path for path in root.rglob("*") if path.suffix.lower() in MEDIA and path.is_file()]
+    assert media
+    for path in media:
+        path.write_text("<!doctype html><title>Sign in</title>")
+    with pytest.raises(DatasetError, match=str(root)) as refused:
+        dataset(name, settings, root=root).sample(0)
+    assert "\n" not in str(refused.value)

@@ -6,6 +6,8 @@ import pytest
 
 from datamodules.errors import (
     BrokenImageError,
+    BrokenStoreError,
+    BrokenVideoError,
     DatasetError,
     EmptyDatasetError,
     LabelOutOfRangeError,
@@ -34,6 +36,15 @@ WORDINGS = [
     (
         BrokenImageError.of("/x/1.jpg", "truncated"),
         "image /x/1.jpg cannot be read (truncated): replace the file or take its row out of the labels",
+    ),
+    (
+        BrokenStoreError.of("/x/shards/00001.arrow", "it has 90 bytes of 100"),
+        "prepared faces /x/shards/00001.arrow cannot be read (it has 90 bytes of 100): delete this file and "
+        "run the same `aullava prepare` again, which makes it anew",
+    ),
+    (
+        BrokenVideoError.of("/x/v.avi", 7, "it ends after 5 frames"),
+        "video /x/v.avi cannot be read at frame 7 (it ends after 5 frames): copy the file anew from its source",
     ),
     (
         LabelOutOfRangeError.of("/x/a.csv:12", "AU12", 7.0, "level", "0, 1, 2, 3, 4 or 5"),

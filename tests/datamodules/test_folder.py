@@ -60,7 +60,7 @@ def test_it_reads_what_the_table_says(tmp_path: Path) -> None:
 
 
 def test_what_was_not_coded_stays_unknown(tmp_path: Path) -> None:
-    rows = [("x.png", "X", "", "1"), ("y.png", "Y", "-1", "9"), ("z.png", "Z", " ", "-1.0")]
+    rows = [("x.png", "X", "?", "1"), ("y.png", "Y", "-1", "9"), ("z.png", "Z", " ", "nan")]
     module = _folder(tmp_path, rows, options=FolderOptions(unknown="9", folds=2))
     read = {one: module.sample(_row(module, one)).labels.tolist() for one in ("x.png", "y.png", "z.png")}
     assert read == {"x.png": [UNKNOWN, 1], "y.png": [UNKNOWN, UNKNOWN], "z.png": [UNKNOWN, UNKNOWN]}
@@ -83,6 +83,8 @@ def test_other_columns_spaces_a_mark_and_blank_lines_do_not_matter(tmp_path: Pat
 def test_names_and_columns_are_options(tmp_path: Path) -> None:
     write_table(tmp_path, [(f"{p}.png", p, "0.25") for p in "ABCD"], ("file", "who", "AU4"))
     (tmp_path / "labels.csv").rename(tmp_path / "own.csv")
+    for person in "ABCD":
+        Image.new("RGB", (4, 4)).save(tmp_path / f"{person}.png")
     options = FolderOptions(table="own.csv", image="file", subject="who", scale="intensity", folds=2)
     module = dataset("folder", DatasetSettings(root=tmp_path, options=options))
     assert module.coded_scale() is Scale.INTENSITY
@@ -112,9 +114,9 @@ def test_a_header_that_cannot_be_meant_is_refused(
     ("row", "error", "said"),
     [
         (("x.png", "X", "0", "2"), LabelOutOfRangeError, r"labels\.csv:6: label 2 of AU12 .*\(0 or 1\)"),
-        (("x.png", "X", "nan", "0"), LabelOutOfRangeError, r"labels\.csv:6: label nan of AU1 "),
+        (("x.png", "X", "inf", "0"), LabelOutOfRangeError, r"labels\.csv:6: label inf of AU1 "),
         (("x.png", "X", "-2", "0"), LabelOutOfRangeError, r"labels\.csv:6: label -2 of AU1 "),
-        (("x.png", "X", "0,5", "0"), DatasetError, r"labels\.csv:6: '0,5' in column AU1 is no number"),
+        (("x.png", "X", "0,5", "0"), DatasetError, r"labels\.csv:6: '0,5' as the label of AU1 is no number"),
         (("x.png", "X", "0"), DatasetError, r"labels\.csv:6: the row has not 4 cells"),
         (("x.png", "X", "0", "0", "1"), DatasetError, r"labels\.csv:6: the row has not 4 cells"),
         (("x.png", " ", "0", "0"), DatasetError, r"labels\.csv:6: the cell in column 'subject' is empty"),
@@ -132,7 +134,9 @@ def test_a_row_that_cannot_be_meant_is_refused_with_its_line(
         _folder(tmp_path / "root", [row])
 
 
-@pytest.mark.parametrize(("scale", "wrong"), [("presence", "0.5"), ("level", "6"), ("intensity", "1.01")])
+@pytest.mark.parametrize(
+    ("scale", "wrong"), [("presence", "0.5"), ("level", "6"), ("level", "7"), ("intensity", "1.01")]
+)
 def test_each_scale_has_its_limits(tmp_path: Path, scale: str, wrong: str) -> None:
     with pytest.raises(LabelOutOfRangeError, match=rf"label {wrong} of AU1 is outside the scale '{scale}'"):
         _folder(tmp_path, [("x.png", "X", wrong, "0")], options=FolderOptions(scale=scale, folds=2))
@@ -163,20 +167,40 @@ def test_a_root_that_is_a_link_is_fine(tmp_path: Path) -> None:
 
 
 def test_a_picture_that_cannot_be_read_is_named_when_its_turn_comes(tmp_path: Path) -> None:
-    rows = [("missing.jpg", "X", "0", "0"), ("page.jpg", "Y", "0", "0")]
-    module = _folder(tmp_path, rows)
+    rows = [("late.png", "X", "0", "0"), ("page.jpg", "Y", "0", "0")]
     (tmp_path / "page.jpg").write_text("<!doctype html><title>404</title>")
-    with pytest.raises(BrokenImageError, match=r"missing\.jpg cannot be read \(there is no such file\)"):
-        module.sample(_row(module, "missing.jpg"))
+    module = _folder(tmp_path, rows)
+    (tmp_path / "late.png").unlink()
+    with pytest.raises(BrokenImageError, match=r"late\.png cannot be read \(there is no such file\)"):
+        module.sample(_row(module, "late.png"))
     with pytest.raises(BrokenImageError, match=r"page\.jpg cannot be read \(it is none of JPEG"):
         module.sample(_row(module, "page.jpg"))
 
 
 def test_the_error_of_a_loader_process_keeps_its_type(tmp_path: Path) -> None:
     helped = replace(LOADING, num_workers=1)
-    module = _folder(tmp_path, [(f"gone{n}.jpg", f"X{n}", "0", "0") for n in range(9)], loading=helped)
-    with pytest.raises(BrokenImageError, match=r"gone\d\.jpg cannot be read"):
+    for number in range(9):
+        (tmp_path / f"page{number}.jpg").write_text("<!doctype html>")
+    module = _folder(tmp_path, [(f"page{n}.jpg", f"X{n}", "0", "0") for n in range(9)], loading=helped)
+    with pytest.raises(BrokenImageError, match=r"page\d\.jpg cannot be read"):
         list(module.test_dataloader())
+
+
+def test_a_row_without_its_picture_is_left_out_and_reported(tmp_path: Path) -> None:
+    module = _folder(tmp_path, [("gone.jpg", "X", "0", "0"), ("x.png", "X", "0", "0")])
+    assert [str(one) for one in module.index.sample_ids] == ["A.png", "B.png", "C.png", "D.png", "x.png"]
+    (found,) = module.findings
+    assert (found.kind, found.where) == ("missing-image", str(tmp_path / "gone.jpg"))
+    assert found.message.startswith(
+        f"{tmp_path / 'labels.csv'}:6: there is no picture {tmp_path / 'gone.jpg'}"
+    )
+
+
+def test_a_picture_of_20000_pixels_a_side_is_refused(tmp_path: Path) -> None:
+    module = _folder(tmp_path, [("bomb.png", "X", "0", "0")])
+    Image.new("1", (20_000, 20_000)).save(tmp_path / "bomb.png")
+    with pytest.raises(BrokenImageError, match=r"bomb\.png cannot be read \(more than 10000 pixels"):
+        module.sample(_row(module, "bomb.png"))
 
 
 def test_a_table_without_rows_is_refused(tmp_path: Path) -> None:
@@ -202,6 +226,8 @@ def test_a_table_that_is_no_csv_is_refused(tmp_path: Path, content: bytes) -> No
 
 def test_too_few_people_are_refused(tmp_path: Path) -> None:
     write_table(tmp_path, [("a.png", "A", "1", "0"), ("b.png", "B", "0", "1")], HEADER)
+    for person in "ab":
+        Image.new("RGB", (4, 4)).save(tmp_path / f"{person}.png")
     with pytest.raises(EmptyDatasetError, match=r"protocol 'people_folds' leaves nobody in the val part"):
         dataset("folder", DatasetSettings(root=tmp_path, options=PLAIN))
 

@@ -7,7 +7,7 @@ import pytest
 
 from datamodules.action_units import UNKNOWN, Scale
 from datamodules.errors import DatasetError, EmptyDatasetError, LabelOutOfRangeError
-from datamodules.index import Index, check_index, chosen_columns
+from datamodules.index import Index, IndexRows, check_index, chosen_columns, out_of_range
 
 AUS = ("AU1", "AU2", "AU12")
 
@@ -81,6 +81,7 @@ def test_taking_columns_keeps_the_faces_and_the_order_asked() -> None:
     assert taken.labels.tolist() == [[3, 1], [0, 4]]
     assert taken.labels.flags["C_CONTIGUOUS"]
     assert taken.sample_ids.tolist() == index.sample_ids.tolist()
+    assert index.take([0, 1, 2]).labels is index.labels  # all of them are not copied
 
 
 def test_columns_by_code() -> None:
@@ -104,7 +105,68 @@ def test_columns_that_cannot_be_had_are_refused(wanted: tuple[str, ...], said: s
 def test_the_fingerprint_follows_faces_people_and_labels() -> None:
     plain = _checked(_index("abc"))
     assert _checked(_index("abc")).fingerprint() == plain.fingerprint()
-    relabelled = plain.take([0, 1, 2])
+    relabelled = plain.rows([0, 1, 2])
     relabelled.labels[0, 0] = UNKNOWN
     others = [relabelled, plain.take([0, 1]), plain.take([1, 0, 2]), _checked(_index("abd"))]
     assert len({other.fingerprint() for other in others} - {plain.fingerprint()}) == len(others)
+
+
+def test_people_are_found_wherever_their_rows_stand() -> None:
+    ids = np.array([f"{number:02d}" for number in range(6)], np.str_)
+    labels = np.zeros((6, 3), np.float32)
+    index = _checked(Index(ids, np.array(list("BBABCA"), np.str_), ids, labels, ids))
+    assert index.people() == ["A", "B", "C"]
+    assert index.rows_of(["B"]).tolist() == [0, 1, 3]
+    assert index.rows_of(["A", "C", "nobody"]).tolist() == [2, 4, 5]
+    nothing = index.rows(np.zeros(0, np.int64))
+    assert (nothing.people(), nothing.rows_of(["A"]).tolist()) == ([], [])
+
+
+def test_attributes_go_with_their_rows() -> None:
+    rows = IndexRows()
+    rows.add("b/1", "P", "b.png", [1, 0, UNKNOWN], "t.csv:2", task="T2", camera="left")
+    rows.extend(
+        ["a/1", "a/2"], "Q", ["1", "2"], [[0, 1, 2], [3, 4, 5]], ["x:1", "x:2"], task="T1", camera="right"
+    )
+    index = _checked(rows.index(3)).take([2, 1])
+    assert index.sample_ids.tolist() == ["a/1", "a/2", "b/1"]
+    assert index.subjects.tolist() == ["Q", "Q", "P"]
+    assert index.attributes["task"].tolist() == ["T1", "T1", "T2"]
+    assert index.attributes["camera"].tolist() == ["right", "right", "left"]
+    assert index.labels.tolist() == [[2, 1], [5, 4], [UNKNOWN, 0]]
+    assert index.origins.tolist() == ["x:1", "x:2", "t.csv:2"]
+
+
+def test_rows_collect_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datamodules.index._CHUNK", 4)
+    rows = IndexRows()
+    for number in range(10):
+        rows.add(
+            f"{number:03d}" * (1 + number % 3), "P" * (1 + number), str(number), [number % 6], f"t:{number}"
+        )
+    rows.extend([], "nobody", [], np.zeros((0, 1)), [])
+    index = rows.index(1)
+    assert index.sample_ids.tolist() == [f"{number:03d}" * (1 + number % 3) for number in range(10)]
+    assert index.subjects.tolist() == ["P" * (1 + number) for number in range(10)]
+    assert index.labels.ravel().tolist() == [number % 6 for number in range(10)]
+    assert rows.index(1).labels.dtype == np.float32
+
+
+def test_no_rows_make_an_index_that_the_check_refuses() -> None:
+    index = IndexRows().index(3)
+    assert index.labels.shape == (0, 3)
+    with pytest.raises(EmptyDatasetError, match="found no samples"):
+        _checked(index)
+
+
+def test_every_label_out_of_range_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datamodules.index._CHUNK", 2)
+    labels = np.array([[0, 5], [7, UNKNOWN], [1, 2], [3, 4], [np.nan, 6]], np.float32)
+    assert out_of_range(labels, Scale.LEVEL).tolist() == [[1, 0], [4, 0], [4, 1]]
+    assert out_of_range(labels[:1], Scale.LEVEL).tolist() == []
+
+
+def test_a_fingerprint_does_not_depend_on_how_much_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = _checked(_index("abcdef")).fingerprint()
+    monkeypatch.setattr("datamodules.index._CHUNK", 3)
+    assert _checked(_index("abcdef")).fingerprint() == plain

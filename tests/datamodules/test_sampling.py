@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from itertools import islice, pairwise
 
 import pytest
 
-from datamodules.sampling import Draw, MixtureBatches, spread
+from datamodules.sampling import Draw, MixtureBatches, share_of_rank, shares, spread
 
 
 def _draws(batches: MixtureBatches, count: int) -> list[list[Draw]]:
@@ -96,3 +97,27 @@ def test_spread_takes_the_ends_and_even_steps(count: int, wanted: int | None) ->
         assert rows[-1] == count - 1
         steps = [second - first for first, second in pairwise(rows)]
         assert max(steps) - min(steps) <= 1
+
+
+@pytest.mark.parametrize(
+    ("temperature", "wanted"),
+    [(None, (0.25, 0.75)), (1.0, (0.1, 0.9)), (2.0, (1.0, 3 * 3**0.5)), (1e9, (0.25, 0.75))],
+)
+def test_temperature_lies_between_sizes_and_weights(
+    temperature: float | None, wanted: tuple[float, float]
+) -> None:
+    found = shares([1, 3], [1000, 3000], temperature)
+    assert sum(found) == pytest.approx(1)
+    assert found[0] / found[1] == pytest.approx(wanted[0] / wanted[1])
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5, 6, 7])
+@pytest.mark.parametrize("world", [1, 2, 3, 4])
+def test_processes_share_an_evaluation(count: int, world: int) -> None:
+    rows = array("q", range(10, 10 + count))
+    parts = [share_of_rank(rows, rank, world) for rank in range(world)]
+    assert len({len(mine) for mine, _ in parts}) == 1  # each takes part in every step
+    scored = [row for mine, padding in parts for row in list(mine)[: len(mine) - padding]]
+    assert scored == list(rows)
+    assert sum(padding for _, padding in parts) < world
+    assert all(0 <= padding <= len(mine) for mine, padding in parts)

@@ -29,6 +29,7 @@ class Face:
     scale: Scale
     dataset: str = "synthetic"
     subject: str = "synthetic/p1"
+    padding: bool = False
     image: npt.NDArray[np.uint8] = field(default_factory=lambda: np.full((SIZE, SIZE, 3), 7, dtype=np.uint8))
 
 

@@ -38,12 +38,13 @@ class SampleAnswers(Callback):
         if batch_idx or trainer.sanity_checking or not isinstance(trainer.logger, TensorBoardLogger):
             return
         answers: list[Answer] = outputs["answers"][: self.count]
-        writer, step, name = trainer.logger.experiment, trainer.global_step, batch.datasets[0]
+        loaders: Any = trainer.val_dataloaders
+        faces = (loaders[dataloader_idx] if isinstance(loaders, list) else loaders).dataset
+        # The loader's name tells the formats of one dataset apart, the samples' does not.
+        writer, step, name = trainer.logger.experiment, trainer.global_step, faces.module.name
         truths = batch.targets.cpu().numpy()
         lines = [f"**{one.sample_id}** {one.text}" for one in answers]
         writer.add_text(f"answers/{name}", "\n\n".join(lines), step)
-        loaders: Any = trainer.val_dataloaders
-        faces = (loaders[dataloader_idx] if isinstance(loaders, list) else loaders).dataset
         if not faces.module.log_images:
             return
         cards = []

@@ -1,0 +1,45 @@
+"""What `aullava datasets check` does with its words: one dataset read whole, its report, what to say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from aullava.build import build_dataset
+from aullava.config.schema import DatasetConfig, FacesConfig
+from datamodules.check import Looked, check_dataset
+from datamodules.check_report import summary, write_report
+from datamodules.options import LoaderSettings
+
+
+def run_check(name: str, config: DatasetConfig, out: Path, pictures: bool, workers: int) -> tuple[bool, str]:
+    """Check a dataset as it was unpacked.
+
+    Args:
+        name: registered name.
+        config: root and options; a store or crop settings in it are not looked at.
+        out: folder of the report.
+        pictures: whether every picture is decoded.
+        workers: processes that decode; 0: this one.
+
+    Returns:
+        Whether something is broken, and the summary for the terminal.
+
+    Raises:
+        DatasetError: the structure is broken, or the check is strict and something was found.
+    """
+    originals = replace(config, prepared=None, faces=FacesConfig())
+    checked = check_dataset(build_dataset(name, originals, LoaderSettings()), pictures, workers, _bar)
+    page = write_report(checked, out)
+    return bool(checked.broken), f"{summary(checked)}\nreport    {page}"
+
+
+def _bar(blocks: Iterator[list[Looked]], total: int) -> Iterator[list[Looked]]:
+    """Show pictures per second and the time left, on a terminal."""
+    with tqdm(total=total, desc="pictures", unit="img", disable=None) as bar:
+        for block in blocks:
+            yield block
+            bar.update(len(block))

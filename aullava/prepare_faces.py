@@ -1,0 +1,44 @@
+"""What `aullava prepare` does with its words: the dataset on its originals, the store, what to say of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from aullava.build import build_dataset
+from aullava.config.schema import DatasetConfig, FacesConfig
+from datamodules.faces import FaceSettings
+from datamodules.options import LoaderSettings
+from datamodules.prepare import QUALITY, Report, cores, prepare
+
+
+def prepare_faces(
+    name: str, config: DatasetConfig, out: Path, faces: FaceSettings, quality: int | None, workers: int | None
+) -> Report:
+    """Make the store of a dataset.
+
+    Args:
+        name: registered name.
+        config: root and options; a store or crop settings in it are not for reading the originals.
+        out: folder of the store.
+        faces: how faces are cut out.
+        quality: of the JPEGs; None: the default.
+        workers: processes; None: one for each core.
+    """
+    originals = replace(config, prepared=None, faces=FacesConfig())
+    module = build_dataset(name, originals, LoaderSettings())
+    return prepare(module, out, faces, QUALITY if quality is None else quality, workers or cores())
+
+
+def told(report: Report) -> str:
+    """The report in a few lines: what is there, what is missing and why, how to use it."""
+    lines = [f"{report.out}: {report.faces} faces of {report.frames} frames"]
+    if report.written:
+        rate = report.written / max(report.seconds, 1e-9)
+        lines.append(f"{report.written} frames read in {report.seconds:.0f} s ({rate:.0f} images/s)")
+    else:
+        lines.append("nothing to do: everything is there")
+    for reason, count in sorted(report.missing.items()):
+        lines.append(f"without a crop: {count} ({reason}), listed in {report.out / 'missing.csv'}")
+    lines.append(f"to read it: data.datasets.{report.dataset}.prepared={report.out}")
+    return "\n".join(lines)

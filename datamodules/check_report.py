@@ -1,0 +1,223 @@
+"""What a check found, as a page to read (HTML, everything in one file) and as numbers to keep (JSON)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from html import escape
+from pathlib import Path
+
+from datamodules.check import BROKEN, Checked, PartSize
+from datamodules.check_counts import written
+from datamodules.check_plots import bars, heat_map
+
+SHOWN = 100
+"""Findings of one kind that the page lists; all of them stand in the JSON file."""
+
+FOLDS_SHOWN = 6
+"""Folds of one protocol that the page lists: leave-one-subject-out has one for each person."""
+
+_STYLE = """
+body{font:14px/1.5 system-ui,sans-serif;color:#1c2733;max-width:1180px;margin:24px auto;padding:0 16px}
+h1{font-size:22px;margin:0}h2{font-size:16px;margin:28px 0 8px}
+.verdict{display:inline-block;padding:4px 10px;border-radius:4px;color:#fff;margin:10px 0}
+.good{background:#2c7a4b}.warn{background:#b26a00}.bad{background:#b3261e}
+table{border-collapse:collapse}td,th{padding:3px 10px;text-align:right;border-bottom:1px solid #e3e8ee}
+td:first-child,th:first-child{text-align:left}tr.off td{background:#fff3e0}
+svg{max-width:100%;height:auto;display:block}
+figure{margin:16px 0}figcaption{font-weight:600;margin-bottom:4px}li{word-break:break-word}
+details{margin:6px 0}summary{cursor:pointer}.faint{color:#66727f}
+"""
+
+
+def verdict(checked: Checked) -> tuple[str, str]:
+    """``good``, ``warn`` or ``bad``, and a sentence."""
+    if checked.broken:
+        count = sum(finding.count for finding in checked.broken)
+        return "bad", f"broken: {count} labels or pictures cannot be used"
+    if len(checked.findings):
+        kinds = ", ".join(f"{count} x {kind}" for kind, count in checked.findings.counts().items())
+        return "warn", f"usable, with differences: {kinds}"
+    if not checked.compared:
+        return "good", "nothing is wrong; no counts were published to compare with"
+    return "good", f"nothing is wrong, and all {len(checked.compared)} published numbers agree"
+
+
+def summary(checked: Checked) -> str:
+    """A few lines for the terminal."""
+    counts, module = checked.counts, checked.module
+    known = int(counts.known.sum())
+    unknown = counts.frames * len(counts.known) - known
+    lines = [
+        f"dataset   {module.name} in {module.settings.root or 'its own files'}",
+        f"faces     {counts.frames:,} of {len(counts.subjects):,} people",
+        f"labels    {known:,} known, {unknown:,} unknown (masked)",
+        f"pictures  {checked.pictures_read:,} read" if checked.sizes else "pictures  not read",
+    ]
+    if checked.compared:
+        agree = sum(one.agrees for one in checked.compared)
+        lines.append(f"counts    {agree} of {len(checked.compared)} published numbers agree")
+    for kind, count in checked.findings.counts().items():
+        first = next(finding.message for finding in checked.findings if finding.kind == kind)
+        lines.append(f"{'ERROR' if kind in BROKEN else 'warning':<8}  {count:,} x {kind}, the first: {first}")
+    return "\n".join([*lines, f"verdict   {verdict(checked)[1]}"])
+
+
+def write_report(checked: Checked, folder: Path) -> Path:
+    """Write ``report.html`` and ``report.json``, each under another name first.
+
+    Args:
+        checked: what was found.
+        folder: is made if it is missing.
+
+    Returns:
+        The page.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    page = folder / "report.html"
+    for path, text in ((folder / "report.json", as_json(checked)), (page, as_html(checked))):
+        waiting = path.with_name(f".{path.name}.writing")
+        waiting.write_text(text, encoding="utf-8")
+        waiting.replace(path)
+    return page
+
+
+def as_json(checked: Checked) -> str:
+    """All numbers and all findings."""
+    counts = checked.counts
+    codes = checked.module.coded_aus()
+    told = {
+        "dataset": checked.module.name,
+        "root": str(checked.module.settings.root),
+        "verdict": verdict(checked)[1],
+        "frames": counts.frames,
+        "subjects": counts.subjects,
+        "known": dict(zip(codes, counts.known.tolist(), strict=True)),
+        "positives": dict(zip(codes, counts.positives.tolist(), strict=True)),
+        "levels": dict(zip(codes, counts.values.tolist(), strict=True)) if counts.values.size else {},
+        "sizes": {f"{width}x{height}": count for (width, height), count in sorted(checked.sizes.items())},
+        "compared": [[one.what, one.found, one.expected, one.agrees] for one in checked.compared],
+        "findings": [[one.kind, one.where, one.message, one.count] for one in checked.findings],
+    }
+    return json.dumps(told, indent=1).replace("NaN", "null")
+
+
+def as_html(checked: Checked) -> str:
+    """The page; it loads nothing from anywhere."""
+    module = checked.module
+    tone, said = verdict(checked)
+    parts = [
+        f"<h1>{escape(module.name)}</h1>",
+        f'<div class="faint">{escape(str(module.settings.root or "draws its own files"))}</div>',
+        f'<div class="verdict {tone}">{escape(said)}</div>',
+        *_numbers(checked),
+        *_findings(checked),
+        *_compared(checked),
+        *_plots(checked),
+        *_folds(checked.folds),
+    ]
+    head = f'<meta charset="utf-8"><title>{escape(module.name)}: check</title><style>{_STYLE}</style>'
+    return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>\n'
+
+
+def _numbers(checked: Checked) -> Iterator[str]:
+    counts, module = checked.counts, checked.module
+    rows = [
+        ("labelled faces", f"{counts.frames:,}"),
+        ("people", f"{len(counts.subjects):,}"),
+        ("Action Units", f"{len(counts.known)}, {module.coded_scale()}"),
+        ("pictures read", f"{checked.pictures_read:,}" if checked.sizes else "none (labels only)"),
+    ]
+    sizes = sorted(checked.sizes.items(), key=lambda item: -item[1])
+    rows += [(f"pictures of {width} x {height}", f"{count:,}") for (width, height), count in sizes[:5]]
+    if len(sizes) > 5:
+        rows.append((f"pictures of {len(sizes) - 5} other sizes", f"{sum(c for _, c in sizes[5:]):,}"))
+    yield _table(("", ""), rows)
+
+
+def _findings(checked: Checked) -> Iterator[str]:
+    for kind, count in checked.findings.counts().items():
+        found = [finding for finding in checked.findings if finding.kind == kind]
+        items = "".join(f"<li>{escape(finding.message)}</li>" for finding in found[:SHOWN])
+        more = f"<li>and {len(found) - SHOWN} more in report.json</li>" if len(found) > SHOWN else ""
+        opened = " open" if kind in BROKEN else ""
+        word = "error" if kind in BROKEN else "warning"
+        yield f"<details{opened}><summary>{word}: {count:,} x {escape(kind)}</summary>"
+        yield f"<ul>{items}{more}</ul></details>"
+
+
+def _compared(checked: Checked) -> Iterator[str]:
+    if checked.expected is None or not checked.compared:
+        return
+    agree = sum(one.agrees for one in checked.compared)
+    yield f"<h2>Published counts</h2><p>{agree} of {len(checked.compared)} agree. "
+    yield f"Source: {escape(checked.expected.source)}.</p>"
+    names = [name for name, frames in checked.expected.editions.items() if frames == checked.counts.frames]
+    if names:
+        yield f"<p>The number of frames is that of another edition: {escape(', '.join(names))}.</p>"
+    # The dataset and its parts always, people and sequences only where they differ: the page stays one page.
+    wanted = [one for one in checked.compared if not one.agrees or "dataset" in one.what]
+    rows = [(one.what, written(one.found), written(one.expected)) for one in wanted[:SHOWN]]
+    yield _table(("", "here", "published"), rows, [not one.agrees for one in wanted[:SHOWN]])
+
+
+def _plots(checked: Checked) -> Iterator[str]:
+    counts, codes = checked.counts, checked.module.coded_aus()
+    share = [int(p) / max(int(k), 1) for p, k in zip(counts.positives, counts.known, strict=True)]
+    unknown = [1 - int(known) / max(counts.frames, 1) for known in counts.known]
+    people = counts.subjects
+    yield "<h2>Labels</h2>"
+    yield bars(
+        codes, share, "Prevalence: share of the coded faces that show the unit", "{:.0%}", _published(checked)
+    )
+    if any(unknown):
+        yield bars(codes, unknown, "Unknown labels: share of all faces", "{:.1%}")
+    for level in range(1, counts.values.shape[1]):
+        if level == 1:
+            yield "<details><summary>levels one by one</summary>"
+        column = [int(number) for number in counts.values[:, level]]
+        yield bars(codes, column, f"Faces with level {level}")
+    if counts.values.shape[1]:
+        yield "</details>"
+    title = "Co-occurrence: of the faces with the unit of the row, per cent that show the unit of the column"
+    yield heat_map(codes, counts.together, title)
+    yield "<h2>People</h2>"
+    marks = [] if checked.expected is None else [checked.expected.subjects.get(one) for one in people]
+    frames = [None if mark is None else mark.frames for mark in marks]
+    yield bars(list(people), list(people.values()), "Faces of each person", marks=frames)
+
+
+def _published(checked: Checked) -> list[float | None]:
+    """The published prevalence of each unit."""
+    expected = checked.expected
+    if expected is None or expected.total is None or not expected.total.positives:
+        return []
+    shares = dict(zip(expected.aus, expected.total.positives, strict=True))
+    return [
+        shares[code] / expected.total.frames if code in shares else None
+        for code in checked.module.coded_aus()
+    ]
+
+
+def _folds(folds: Sequence[PartSize]) -> Iterator[str]:
+    if not folds:
+        return
+    yield "<h2>Protocols</h2>"
+    rows = []
+    for protocol in dict.fromkeys(one.protocol for one in folds):
+        these = [one for one in folds if one.protocol == protocol]
+        for one in these[:FOLDS_SHOWN]:
+            cells = (f"{p:,} / {f:,}" for p, f in zip(one.people, one.faces, strict=True))
+            rows.append((f"{protocol}, fold {one.fold}", *cells))
+        if len(these) > FOLDS_SHOWN:
+            rows.append((f"{protocol}, {len(these) - FOLDS_SHOWN} more folds", "", "", ""))
+    yield _table(("people / faces", "train", "validation", "test"), rows)
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], off: Sequence[bool] = ()) -> str:
+    """A table; rows that are `off` stand out."""
+    lines = ["<tr>" + "".join(f"<th>{escape(cell)}</th>" for cell in header) + "</tr>"] if any(header) else []
+    for number, row in enumerate(rows):
+        mark = ' class="off"' if number < len(off) and off[number] else ""
+        lines.append(f"<tr{mark}>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>")
+    return f"<table>{''.join(lines)}</table>"

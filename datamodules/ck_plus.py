@@ -1,0 +1,64 @@
+"""The Extended Cohn-Kanade dataset (CK+): posed expressions, coded at the peak."""
+
+from __future__ import annotations
+
+from datamodules.action_units import Scale
+from datamodules.dataset_options.other import CKPlusOptions
+from datamodules.facs_files import SUFFIX, facs_files, read_facs
+from datamodules.index import Index, IndexRows
+from datamodules.still_pictures import StillPictures, by_stem, codes_of
+
+
+class CKPlus(StillPictures):
+    """CK+: 593 sequences of 123 people from neutral to peak; the last frame of each is FACS coded.
+
+    Source: Lucey et al., CVPR Workshops 2010. Access: https://www.jeffcohn.net/Resources (a signed
+    agreement).
+
+    AUs: every unit that a FACS file names is present, every other is absent; by default the 25 of
+    OpenGraphAU. Scale: presence, because **intensity 0 means present with unknown intensity**, which no
+    level can say. Missing code: none; a peak without a FACS file was not coded, and one whose file names no
+    unit at all is left out.
+
+    Traps: the numbers are in scientific notation between several spaces, so a row is split at white space
+    and never by position; stray ``.DS_Store`` and ``._*`` files are passed over; the FACS file names its
+    frame. One side of the face is never marked. Emotion and Landmarks are not read and may be absent. There
+    is no official split.
+    """
+
+    name = "ck_plus"
+    options: CKPlusOptions
+    options_type = CKPlusOptions
+    aus = codes_of(CKPlusOptions().units)
+    scale = Scale.PRESENCE
+    licence = "research only, by signed agreement: https://www.jeffcohn.net/Resources"
+    layout = """
+        <root>/cohn-kanade-images/S005/001/S005_001_00000011.png    the frames of sequence 001 of person S005
+        <root>/FACS/S005/001/S005_001_00000011_facs.txt             its peak: rows "unit intensity"
+        <root>/Emotion, <root>/Landmarks                            not read, may be absent
+    """
+
+    def coded_aus(self) -> tuple[str, ...]:
+        """The units of the options."""
+        return codes_of(self.options.units)
+
+    def build_index(self) -> Index:
+        """One row per FACS file that names a unit and whose picture is there."""
+        images = self.below("cohn-kanade-images")
+        rows = IndexRows()
+        for person, sequence, path in facs_files(self.below("FACS")):
+            stem = path.name[: -len(SUFFIX)]
+            picture = by_stem(images / person / sequence).get(stem.lower())
+            listed = read_facs(path)
+            if not listed:
+                message = f"{path} names no unit, so its peak was not coded: the sequence is left out"
+                self.findings.add("unknown-label", path, message)
+            elif picture is None:
+                wanted = images / person / sequence / stem
+                self.findings.add(
+                    "missing-image", path, f"{path} has no picture {wanted}.png: unpack it again"
+                )
+            else:
+                labels = [float(number in listed) for number in self.options.units]
+                rows.add(f"{person}/{sequence}/{stem}", person, self.place(picture), labels, str(path))
+        return rows.index(len(self.coded_aus()))

@@ -1,0 +1,129 @@
+"""A picture comes whole, cropped on the way, or from a prepared store; without a face it is left out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from datamodules import faces as faces_module
+from datamodules import store as store_module
+from datamodules.base import AUDataModule
+from datamodules.errors import DatasetError
+from datamodules.faces import FaceSettings
+from datamodules.folder import Folder
+from datamodules.options import DatasetSettings
+from tests.data.folder.data import write
+from tests.datamodules.helpers import LOADING, dataset
+
+WITHOUT = {"person 1/2.png": "no face was found", "person 7/0.jpg": "no face was found"}
+PARTS = ("train", "val", "test")
+
+
+class Store:
+    """What a dataset asks of a store, without its files."""
+
+    settings = SimpleNamespace(dataset="folder")
+
+    def usable(self, ids: npt.NDArray[np.str_], places: npt.NDArray[np.str_]) -> npt.NDArray[np.bool_]:
+        assert ids.tolist() == places.tolist()
+        return ~np.isin(ids, list(WITHOUT))
+
+    def missing(self) -> dict[str, str]:
+        return WITHOUT
+
+    def read(self, sample_id: str) -> npt.NDArray[np.uint8]:
+        assert sample_id not in WITHOUT
+        return np.full((4, 4, 3), len(sample_id), np.uint8)
+
+
+@pytest.fixture
+def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DatasetSettings:
+    monkeypatch.setattr(store_module.FaceStore, "open", lambda _: Store())
+    return replace(write(tmp_path / "faces"), prepared=tmp_path / "store")
+
+
+def _people(module: AUDataModule) -> list[str]:
+    return [str(module.index.sample_ids[row]) for part in PARTS for row in module.rows(part)]
+
+
+def test_pictures_come_from_the_store(prepared: DatasetSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = dataset("folder", prepared)
+
+    def load(*_: object) -> None:
+        raise AssertionError("an original was read")
+
+    monkeypatch.setattr(Folder, "load_image", load)
+    row = module.rows("train")[0]
+    assert module.sample(row).image.shape == (4, 4, 3)
+    assert module.sample(row).image[0, 0, 0] == len(module.index.sample_ids[row])
+
+
+def test_what_the_store_has_no_face_of_is_left_out_and_told(prepared: DatasetSettings) -> None:
+    module = dataset("folder", prepared)
+    assert len(module.index) == 36
+    assert sorted(_people(module)) == sorted(set(module.index.sample_ids.tolist()) - set(WITHOUT))
+    (found,) = module.findings
+    assert (found.kind, found.count) == ("no-face", 2)
+    assert "2 of 36 samples of dataset 'folder' are left out" in found.message
+    assert "first 'person 1/2.png': no face was found" in found.message
+    with pytest.raises(DatasetError, match="2 of 36 samples"):
+        dataset("folder", prepared, strict=True)
+
+
+def test_results_without_some_faces_are_told_apart(prepared: DatasetSettings) -> None:
+    whole = dataset("folder", replace(prepared, prepared=None))
+    assert dataset("folder", prepared).fingerprint() != whole.fingerprint()
+    assert dataset("folder", prepared).pictures() != whole.pictures()
+
+
+def test_the_store_of_another_dataset_is_refused(
+    prepared: DatasetSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Store, "settings", SimpleNamespace(dataset="bp4d"))
+    with pytest.raises(
+        DatasetError, match=r"was prepared from dataset 'bp4d': set data\.datasets\.folder\.prep"
+    ):
+        dataset("folder", prepared)
+
+
+class Finder:
+    """Finds a face in pictures that are high enough."""
+
+    def __init__(self, settings: FaceSettings) -> None:
+        self.settings = settings
+
+    def crop(self, image: npt.NDArray[np.uint8]) -> SimpleNamespace | None:
+        if len(image) < 22:
+            return None
+        return SimpleNamespace(image=np.zeros((self.settings.size, self.settings.size, 3), np.uint8))
+
+
+def test_faces_are_cut_out_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faces_module, "FaceFinder", Finder)
+    settings = replace(write(tmp_path), faces=FaceSettings(size=16))
+    module = Folder(settings, LOADING)
+    module.setup()
+    heights = [len(module.load_image(str(place))) for place in module.index.places]
+    images = [module.sample(row).image for row in range(36)]
+    assert {image.shape for image in images} == {(16, 16, 3)}
+    assert all(image.flags["C_CONTIGUOUS"] for image in images)
+    found = [not image.any() for image in images]
+    assert found == [height >= 22 for height in heights]
+    assert module.findings.counts() == {"no-face": found.count(False)}
+    assert "its middle is shown" in next(iter(module.findings)).message
+    assert module.pictures() != Folder(replace(settings, faces=None), LOADING).pictures()
+
+
+def test_a_strict_run_stops_at_a_picture_without_a_face(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(faces_module, "FaceFinder", Finder)
+    module = Folder(replace(write(tmp_path), faces=FaceSettings(size=16), strict=True), LOADING)
+    module.setup()
+    with pytest.raises(DatasetError, match="no face is found in 'person"):
+        [module.sample(row) for row in range(36)]

@@ -1,0 +1,37 @@
+"""The table of docs/datasets.md says what the classes say."""
+
+from __future__ import annotations
+
+import pytest
+
+from datamodules import registry
+from datamodules.base import AUDataModule
+from tests.source_tree import REPOSITORY
+
+TABLE = {
+    cells[0].strip("`"): cells
+    for line in (REPOSITORY / "docs" / "datasets.md").read_text(encoding="utf-8").splitlines()
+    if len(cells := [cell.strip() for cell in line.strip("|").split("|")]) == 6
+}
+
+
+def test_every_dataset_has_a_row() -> None:
+    assert set(registry.BUILT_IN) == set(TABLE) - {"name", "---"}
+
+
+@pytest.mark.parametrize("name", registry.BUILT_IN)
+def test_a_row_says_what_the_class_says(name: str) -> None:
+    dataset: type[AUDataModule] = registry.load(name)
+    _, _, aus, scale, protocols, threshold = TABLE[name]
+    if dataset.aus:
+        assert int(aus.split()[0]) == len(dataset.aus)
+    if dataset.scale is not None:
+        assert scale.startswith(
+            {"presence": "presence", "level": "levels", "intensity": "intens"}[dataset.scale]
+        )
+    named = [word.strip(" `") for word in protocols.split(",")]
+    if named != ["your own list"]:
+        assert named[0] == dataset.protocols[0]
+        assert set(named) <= set(dataset.protocols)
+    if dataset.threshold is not None:
+        assert float(threshold.split()[0]) == dataset.threshold
