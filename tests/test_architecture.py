@@ -67,6 +67,11 @@ TORCH_FREE = (
     "datamodules.protocols",
     "datamodules.overlaps",
     "datamodules.balance",
+    "datamodules.findings",
+    "datamodules.labels",
+    "datamodules.index_cache",
+    "datamodules.expected_counts",
+    "datamodules.check_counts",
 )
 HEAVY = (
     "torch",

@@ -42,7 +42,10 @@ EXPECTED = Expected(
     weights={"fold 2": Weights(("part1",), (0.666667, 1.333333))},
     sequences={"A/T1": (1, 4, 4), "B/T1": (7, 8, 2)},
 )
-LEVELS: dict[str, list[list[float]]] = {"A": [[2, 0], [5, 3], [1, 1], [0, UNKNOWN]], "B": [[3, 0], [UNKNOWN, 1]]}
+LEVELS: dict[str, list[list[float]]] = {
+    "A": [[2, 0], [5, 3], [1, 1], [0, UNKNOWN]],
+    "B": [[3, 0], [UNKNOWN, 1]],
+}
 
 
 def _index(levels: dict[str, list[list[float]]]) -> Index:

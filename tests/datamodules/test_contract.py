@@ -302,12 +302,16 @@ def test_files_that_are_pages_of_a_web_site_are_named(
     if not _class(name).needs_root:
         return
     assert settings.root is not None
-    root = tmp_path / "copy"
-    shutil.copytree(settings.root, root)
-    media = [path for path in root.rglob("*") if path.suffix.lower() in MEDIA and path.is_file()]
-    assert media
-    for path in media:
-        path.write_text("<!doctype html><title>Sign in</title>")
+    root, pages = tmp_path / "copy", []
+
+    def copied(source: str, target: str) -> None:
+        if Path(source).suffix.lower() in MEDIA:
+            pages.append(Path(target).write_text("<!doctype html><title>Sign in</title>"))
+        else:
+            shutil.copyfile(source, target)
+
+    shutil.copytree(settings.root, root, copy_function=copied)
+    assert pages
     with pytest.raises(DatasetError, match=str(root)) as refused:
         dataset(name, settings, root=root).sample(0)
     assert "\n" not in str(refused.value)

@@ -44,7 +44,8 @@ WORDINGS = [
     ),
     (
         BrokenVideoError.of("/x/v.avi", 7, "it ends after 5 frames"),
-        "video /x/v.avi cannot be read at frame 7 (it ends after 5 frames): copy the file anew from its source",
+        "video /x/v.avi cannot be read at frame 7 (it ends after 5 frames): copy the file anew from its "
+        "source",
     ),
     (
         LabelOutOfRangeError.of("/x/a.csv:12", "AU12", 7.0, "level", "0, 1, 2, 3, 4 or 5"),
