@@ -20,9 +20,7 @@ class FaceFeatures:
         preprocess: its image preprocessor.
     """
 
-    def __init__(
-        self, encoder: VisionEncoder, preprocess: Callable[[list[np.ndarray]], Tensor]
-    ) -> None:
+    def __init__(self, encoder: VisionEncoder, preprocess: Callable[[list[np.ndarray]], Tensor]) -> None:
         self.encoder = encoder
         self.preprocess = preprocess
         self._kept: dict[tuple[str, tuple[int, ...]], Tensor] = {}

@@ -50,7 +50,6 @@ def build_projector(kind: str, dim_in: int, dim_out: int) -> nn.Module:
     return PROJECTORS[kind](dim_in, dim_out)
 
 
-
 @dataclass(frozen=True, slots=True)
 class Whitening:
     """Centres features and makes them uncorrelated and equally large.
@@ -81,8 +80,8 @@ class Whitening:
         return (features - self.mean) @ self.matrix
 
     @torch.no_grad()
-    def install(self, layer: nn.Linear, weight: Tensor) -> None:
-        """Make ``layer`` compute ``weight`` [out, D] of the whitened features."""
+    def install(self, layer: nn.Linear, weight: Tensor, bias: Tensor) -> None:
+        """Make ``layer`` compute ``weight`` [out, D] of the whitened features, plus ``bias`` [out]."""
         inward = weight @ self.matrix.T
         layer.weight.copy_(inward)
-        layer.bias.copy_(-inward @ self.mean)
+        layer.bias.copy_(bias - inward @ self.mean)

@@ -235,9 +235,6 @@ def padded(rows: Sequence[tuple[int, ...]], fill: int, left: bool = False) -> Te
     """Rows of integers as one [B, T] int64, filled up with `fill` on the left or the right."""
     width = max(len(row) for row in rows)
     return torch.tensor(
-        [
-            (fill,) * (width - len(row)) + row if left else row + (fill,) * (width - len(row))
-            for row in rows
-        ],
+        [(fill,) * (width - len(row)) + row if left else row + (fill,) * (width - len(row)) for row in rows],
         dtype=torch.int64,
     )

@@ -153,8 +153,7 @@ class TokenGrammar:
         """
         chosen = iter(answer_choices(self.aus, self.scale, values))
         return tuple(
-            step.id if isinstance(step, FixedToken) else step.id_of(next(chosen))
-            for step in self.steps
+            step.id if isinstance(step, FixedToken) else step.id_of(next(chosen)) for step in self.steps
         )
 
     def allowed_ids(self, position: int, ids: Sequence[int]) -> tuple[int, ...]:
