@@ -150,7 +150,7 @@ def train_encoder(faces: np.ndarray, recipe: EncoderRecipe, seed: int = 0) -> Ma
 def _train_cycle(
     model: MaskedAutoencoder, batches: Iterator[np.ndarray], steps: int, learning_rate: float
 ) -> None:
-    """Warm-up and cosine once, with a fresh optimiser (warm restarts: Loshchilov, Hutter, arXiv 1608.03983)."""
+    """Warm-up and cosine once, with a fresh optimiser (warm restarts: arXiv 1608.03983)."""
     recipe = model.recipe
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=1.0, betas=(0.9, 0.95), weight_decay=recipe.weight_decay, fused=True
