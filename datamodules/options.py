@@ -87,11 +87,11 @@ class MixtureSettings:
 class SyntheticOptions:
     """Size of the drawn population; the synthetic datasets show the same faces if their options agree."""
 
-    train_people: int = 96
+    train_people: int = 240
     """People of the training part; the validation people are taken out of them."""
     test_people: int = 30
     """Held-out people."""
-    faces_per_person: int = 100
+    faces_per_person: int = 40
     """Faces of each training person."""
     test_faces_per_person: int = 25
     """Faces of each held-out person."""

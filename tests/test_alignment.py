@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from aullava.alignment import align_projector, linear_evidence
+from aullava.alignment import align_projector, read_patches
 from aullava.build import build_collator, build_data, build_model
 from aullava.config.load import resolve
 from aullava.models.projector import Whitening, build_projector
@@ -39,29 +39,36 @@ def test_a_layer_takes_the_whitening_in() -> None:
     features = correlated(50, 4, 6)
     whitening = Whitening.of(features)
     layer = torch.nn.Linear(6, 3)
-    weight = torch.randn(3, 6)
-    whitening.install(layer, weight)
-    assert torch.allclose(layer(features), whitening(features) @ weight.T, atol=1e-4)
+    weight, bias = torch.randn(3, 6), torch.randn(3)
+    whitening.install(layer, weight, bias)
+    assert torch.allclose(layer(features), whitening(features) @ weight.T + bias, atol=1e-4)
 
 
-def test_evidence_points_where_the_amount_shows() -> None:
+def test_amounts_are_read_where_they_show() -> None:
     generator = torch.Generator().manual_seed(1)
-    tokens = torch.randn(600, 9, 8, generator=generator)
-    amounts = torch.rand(600, generator=generator)
-    direction = torch.nn.functional.normalize(torch.randn(8, generator=generator), dim=0)
-    tokens[:, 4] += 4.0 * (amounts - 0.5)[:, None] * direction
-    both = torch.stack([amounts, torch.rand(600, generator=generator)], dim=1)
-    known = torch.ones(600, 2, dtype=torch.bool)
-    evidence = linear_evidence(tokens, both, known)
-    assert evidence.explained[0] > 0.4
-    assert torch.nn.functional.cosine_similarity(evidence.weight[0], direction, dim=0) > 0.9
-    assert evidence.explained[1] < 0.1  # an amount that no place shows
+    width = 12
+    tokens = 0.5 * torch.randn(800, 9, width, generator=generator)
+    tokens[:, range(9), range(9)] += 3.0  # every place can be told
+    amounts = torch.rand(800, generator=generator)
+    tokens[:, 4, 10] += 2.0 * (amounts - 0.5)
+    both = torch.stack([amounts, torch.rand(800, generator=generator)], dim=1)
+    known = torch.ones(800, 2, dtype=torch.bool)
+    shown, hidden = read_patches(tokens, both, known, places=1)
+    assert shown.explained > 0.4
+    assert hidden.explained < 0.1  # an amount that no place shows
+    where = tokens @ shown.place[0] + shown.place[1]
+    assert (where.argmax(1) == 4).float().mean() > 0.95
+    assert where[:, 4].mean() == pytest.approx(1.0, abs=0.02)
+    read = tokens[:, 4] @ shown.amount[0] + shown.amount[1]
+    assert float(torch.corrcoef(torch.stack([read, amounts]))[0, 1]) > 0.7
+    assert float(read.mean()) == pytest.approx(float(amounts.mean()), abs=0.01)
     # What is not known is not read.
-    known[:50] = False
+    known[:50, 0] = False
     spoilt = both.clone()
-    spoilt[:50] = 1e3
-    hidden = linear_evidence(tokens, spoilt, known)
-    assert torch.equal(hidden.weight, linear_evidence(tokens, both, known).weight)
+    spoilt[:50, 0] = 1e3
+    again, clean = (read_patches(tokens, some, known, places=1)[0] for some in (spoilt, both))
+    assert torch.equal(again.amount[0], clean.amount[0])
+    assert again.explained == clean.explained
 
 
 def test_only_training_people_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,8 +80,8 @@ class Whitening:
         return (features - self.mean) @ self.matrix
 
     @torch.no_grad()
-    def install(self, layer: nn.Linear, weight: Tensor) -> None:
-        """Make ``layer`` compute ``weight`` [out, D] of the whitened features."""
+    def install(self, layer: nn.Linear, weight: Tensor, bias: Tensor) -> None:
+        """Make ``layer`` compute ``weight`` [out, D] of the whitened features, plus ``bias`` [out]."""
         inward = weight @ self.matrix.T
         layer.weight.copy_(inward)
-        layer.bias.copy_(-inward @ self.mean)
+        layer.bias.copy_(bias - inward @ self.mean)

@@ -1,6 +1,6 @@
 """Makes the shipped tiny backbone anew: ``python -m aullava.tiny_backbone --out aullava/models/tiny``.
 
-Takes about an hour on two cores. The same seed on the same machine gives the same weights; other processors
+Takes about two hours on two cores. The same seed on the same machine gives the same weights; other processors
 round differently, so that the weights differ while the scores stay close.
 """
 
@@ -15,7 +15,7 @@ from aullava.tiny_backbone.tokenizer import train_tokenizer
 from aullava.tiny_backbone.write import write_encoder, write_llm
 from datamodules.drawn_faces.store import ensure_store, open_store, store_path
 
-OTHER_PEOPLE, FACES_EACH, POPULATION = 600, 40, 1
+OTHER_PEOPLE, FACES_EACH, POPULATION = 1200, 40, 1
 
 
 def main() -> None:
@@ -32,7 +32,8 @@ def main() -> None:
     arguments = parser.parse_args()
     encoder, language = EncoderRecipe(), LanguageRecipe()
     if arguments.steps:
-        encoder, language = EncoderRecipe(steps=arguments.steps[0]), LanguageRecipe(steps=arguments.steps[1])
+        encoder = EncoderRecipe(cycles=((arguments.steps[0], 1e-3),))
+        language = LanguageRecipe(steps=arguments.steps[1])
 
     faces = [(person, number) for person in range(OTHER_PEOPLE) for number in range(FACES_EACH)]
     path = store_path(arguments.faces, POPULATION, faces, encoder.image_size)

@@ -15,14 +15,13 @@ import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from aullava.image_words import STANDARD
 from aullava.text.question import Order, QuestionStyle, question
 from datamodules.action_units import BP4D_AUS, DISFA_AUS, FEAFA_AUS, Scale, codes
 
 CODE = r"(?:, )?A[UD][0-9]+(?:\+[0-9]+)?[LRTB]?(?:: )?"
-AMOUNTS = ("trace", "slight", "marked", "severe", "maximum")
-"""FACS's words for the intensities A to E (Ekman, Friesen, Hager 2002)."""
-NOTE = rf" (?:{'|'.join(AMOUNTS)}) A[UD][0-9]+(?:\+[0-9]+)?[LRTB]?"
-"""A written observation such as `` marked AU12``: one token, as an image token is."""
+NOTE = r" marked A[UD][0-9]+(?:\+[0-9]+)?[LRTB]?"
+"""A written observation such as `` marked AU12``: one token (`aullava.image_words`)."""
 VOCABULARY = 2304
 
 
@@ -38,9 +37,8 @@ def _texts() -> Iterator[str]:
     for _ in range(200):
         chosen = rng.permutation(np.array(codes()))
         yield ", ".join(f"{code}: {rng.integers(10)}" for code in chosen)
-    for code in dict.fromkeys((*BP4D_AUS, *DISFA_AUS, *FEAFA_AUS)):
-        for amount in AMOUNTS:
-            yield from [f" {amount} {code}"] * 20
+    for code in STANDARD:
+        yield from [f" marked {code}"] * 20
 
 
 def train_tokenizer() -> PreTrainedTokenizerFast:

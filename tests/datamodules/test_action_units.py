@@ -127,8 +127,14 @@ def test_names_and_descriptions_are_unique() -> None:
 @pytest.mark.parametrize(
     ("wrong", "nearest"),
     [
-        ("AU12X", "AU12"), ("AU28U", "AU28"), ("AU1+2LR", "AU1+2L"),
-        ("AU34", "AD34"), ("au12l", "AU12L"), ("12", "AU12"), ("L12", "AU12L"), ("AU99", "AU9"),
+        ("AU12X", "AU12"),
+        ("AU28U", "AU28"),
+        ("AU1+2LR", "AU1+2L"),
+        ("AU34", "AD34"),
+        ("au12l", "AU12L"),
+        ("12", "AU12"),
+        ("L12", "AU12L"),
+        ("AU99", "AU9"),
     ],
 )
 def test_unknown_code_names_the_nearest(wrong: str, nearest: str) -> None:

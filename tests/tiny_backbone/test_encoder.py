@@ -21,8 +21,7 @@ RECIPE = EncoderRecipe(
     heads=2,
     decoder_hidden=16,
     batch_size=8,
-    steps=40,
-    learning_rate=5e-3,
+    cycles=((30, 5e-3), (10, 2e-3)),
     warmup=5,
 )
 Faces = npt.NDArray[np.uint8]
@@ -52,7 +51,7 @@ def test_the_loss_falls(model: MaskedAutoencoder, faces: Faces) -> None:
 
 def test_the_same_seed_gives_the_same_encoder(faces: Faces) -> None:
     recipe = EncoderRecipe(
-        image_size=SIZE, hidden=32, layers=1, heads=2, decoder_hidden=16, steps=2, warmup=1
+        image_size=SIZE, hidden=32, layers=1, heads=2, decoder_hidden=16, cycles=((2, 1e-3),), warmup=1
     )
     states = [train_encoder(faces, recipe, seed).state_dict() for seed in (5, 5, 6)]
     equal = [all(torch.equal(states[0][key], other[key]) for key in states[0]) for other in states]
@@ -61,7 +60,7 @@ def test_the_same_seed_gives_the_same_encoder(faces: Faces) -> None:
 
 def test_a_batch_larger_than_the_population_is_the_population(faces: Faces) -> None:
     recipe = EncoderRecipe(
-        image_size=SIZE, hidden=32, layers=1, heads=2, decoder_hidden=16, steps=1, warmup=1
+        image_size=SIZE, hidden=32, layers=1, heads=2, decoder_hidden=16, cycles=((1, 1e-3),), warmup=1
     )
     assert recipe.batch_size > len(faces)
     assert isinstance(train_encoder(faces, recipe), MaskedAutoencoder)

@@ -1,22 +1,24 @@
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
+from aullava.image_words import STANDARD
 from aullava.models.llm import add_lora, load_llm, load_tokenizer
 from aullava.text.grammar import AnswerForm
 from aullava.text.parse import parse_answer
-from aullava.text.question import QuestionStyle
-from aullava.tiny_backbone.language import IGNORED, LanguageRecipe, NotedFaces, build_llm, train_llm
-from aullava.tiny_backbone.tokenizer import AMOUNTS, train_tokenizer
+from aullava.text.question import EXPECTED
+from aullava.tiny_backbone.impressions import PLACES
+from aullava.tiny_backbone.language import LanguageRecipe, build_llm, train_llm
+from aullava.tiny_backbone.texts import IGNORED, TextBatch, Texts
+from aullava.tiny_backbone.tokenizer import train_tokenizer
 from aullava.tiny_backbone.write import write_llm
-from datamodules.action_units import FEAFA_AUS, Scale
+from datamodules.action_units import BP4D_AUS, DISFA_AUS, FEAFA_AUS, Scale
+from datamodules.synthetic import code_amount
 
 RECIPE = LanguageRecipe(
     hidden=32, feed_forward=64, layers=2, heads=2, batch_size=2, steps=25, learning_rate=1e-2, warmup=3
@@ -28,56 +30,64 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return train_tokenizer()
 
 
-def _text(tokenizer: PreTrainedTokenizerFast, ids: list[int]) -> str:
+def _text(tokenizer: PreTrainedTokenizerFast, ids: torch.Tensor) -> str:
     return str(tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
-@pytest.mark.parametrize("scale", Scale)
-def test_the_answer_follows_from_the_notes(scale: Scale, tokenizer: PreTrainedTokenizerFast) -> None:
-    texts = NotedFaces(tokenizer, seed=1)
-    style = QuestionStyle(definitions=False)
-    for _ in range(10):
-        ids, begin = texts.text(FEAFA_AUS, scale, AnswerForm.NAMED, style)
-        said = parse_answer(_text(tokenizer, ids[begin:]), FEAFA_AUS, scale, AnswerForm.NAMED)
-        words = re.findall(rf" ({'|'.join(AMOUNTS)}) (A[UD]\S+?[LRTB]?)(?=\s)", _text(tokenizer, ids[:begin]))
-        noted = {code: AMOUNTS.index(word) + 1 for word, code in words}
-        level = np.array([noted.get(code, 0) for code in FEAFA_AUS])
-        lowest, highest = {
-            Scale.PRESENCE: (level >= 4, level >= 3),  # "marked" is half the way on, from either side
-            Scale.LEVEL: (level, level),
-            Scale.INTENSITY: ((level - 1) / 5, level / 5),
-        }[scale]
-        assert ((said >= lowest) & (said <= highest + 1e-6)).all()
-        assert 0 < len(noted) < len(FEAFA_AUS)
-        assert (said[level == 0] == 0).all()
-
-
 @pytest.mark.parametrize("short", [0.0, 1.0])
-def test_a_batch_parts_answers_from_the_rest(short: float, tokenizer: PreTrainedTokenizerFast) -> None:
-    texts = NotedFaces(tokenizer, seed=2)
+def test_a_batch_parts_answers_questions_and_the_image(
+    short: float, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    texts = Texts(tokenizer, seed=2)
     for _ in range(5):
-        ids, answers, rest = texts.batch(3, short)
-        assert ids.shape == answers.shape == rest.shape
-        is_text = ids != tokenizer.pad_token_id
-        answered, other = answers != IGNORED, rest != IGNORED
-        assert torch.equal(answered | other, is_text)
-        assert not (answered & other).any()
-        assert torch.equal(answers[answered], ids[answered])
+        batch = texts.batch(3, short)
+        is_text = (batch.ids != tokenizer.pad_token_id) | batch.image
+        answered, other = batch.answers != IGNORED, batch.rest != IGNORED
+        assert torch.equal(answered | other | batch.image, is_text)
+        assert not ((answered & other) | (answered & batch.image) | (other & batch.image)).any()
+        assert torch.equal(batch.answers[answered], batch.ids[answered])
         assert answered.any(1).all()
-        assert (ids[:, 0] == tokenizer.bos_token_id).all()
-        assert (ids == tokenizer.eos_token_id).sum(1).eq(1).all()
+        assert (batch.image.sum(1) == PLACES).all()
+        assert (batch.ids[:, 0] == tokenizer.bos_token_id).all()
+        assert (batch.ids == tokenizer.eos_token_id).sum(1).eq(1).all()
+
+
+def test_the_answer_states_the_amounts(tokenizer: PreTrainedTokenizerFast) -> None:
+    texts, seen = Texts(tokenizer, seed=1), set[Scale]()
+    while len(seen) < 3:
+        batch = texts.batch(4, 0.0)
+        codes = [code for code, asked in zip(STANDARD, batch.asked[0], strict=True) if asked]
+        scale, aus, form = _read(tokenizer, batch)
+        seen.add(scale)
+        assert set(codes) == set(aus)
+        for row in range(4):
+            said = parse_answer(
+                _text(tokenizer, batch.ids[row][batch.answers[row] != IGNORED]), aus, scale, form
+            )
+            true = [code_amount(batch.amounts[row, STANDARD.index(code)], scale) for code in aus]
+            assert said == pytest.approx(true)
+
+
+def _read(tokenizer: PreTrainedTokenizerFast, batch: TextBatch) -> tuple[Scale, tuple[str, ...], AnswerForm]:
+    """What a batch asks: found from its own text."""
+    text = _text(tokenizer, batch.ids[0][batch.rest[0] != IGNORED])
+    (scale,) = (scale for scale, words in EXPECTED.items() if words in text)
+    aus = next(aus for aus in (BP4D_AUS, DISFA_AUS, FEAFA_AUS) if all(code in text for code in aus))
+    answer = _text(tokenizer, batch.ids[0][batch.answers[0] != IGNORED])
+    return scale, aus, AnswerForm.NAMED if "A" in answer else AnswerForm.LIST
 
 
 def test_texts_fit_the_context(tokenizer: PreTrainedTokenizerFast) -> None:
-    texts = NotedFaces(tokenizer, seed=3)
-    assert max(texts.batch(2, 0.0)[0].shape[1] for _ in range(20)) <= LanguageRecipe().context
+    texts = Texts(tokenizer, seed=3)
+    assert max(texts.batch(2, 0.0).ids.shape[1] for _ in range(20)) <= LanguageRecipe().context
 
 
 def test_the_loss_falls_and_the_folder_loads(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
     model = train_llm(tokenizer, RECIPE, seed=4)
     torch.manual_seed(4)
     fresh = build_llm(RECIPE, tokenizer)
-    ids, answers, _ = NotedFaces(tokenizer, seed=5).batch(2, 0.0)
+    batch = Texts(tokenizer, seed=5).batch(2, 0.0)
+    ids, answers = batch.ids, batch.answers
     with torch.no_grad():
         losses = [float(one(input_ids=ids, labels=answers).loss) for one in (model, fresh)]
     assert losses[0] < 0.6 * losses[1]
