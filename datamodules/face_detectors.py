@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from datamodules.detection import Detection
 from datamodules.errors import DatasetError
-from datamodules.faces import Detection
 
 LONGEST_SIDE: Final = 640
 """Larger pictures are shrunk to it for the detection: a face of 100 pixels in a frame of 1392 is still found,

@@ -21,7 +21,7 @@ from tests.source_tree import REPOSITORY
 
 SLOW = """
 import time
-from datamodules.faces import Detection
+from datamodules.detection import Detection
 
 class Slow:
     version = "slow 1"

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from datamodules import face_detectors, faces
+from datamodules.detection import Detection
 from datamodules.errors import DatasetError
-from datamodules.faces import Detection, FaceFinder, FaceSettings, chosen, detector_names
+from datamodules.faces import FaceFinder, FaceSettings, chosen, detector_names
 from tests.datamodules.drawn_people import frame
 
 FLAT = np.full((120, 160, 3), 128, np.uint8)
@@ -125,7 +126,7 @@ def _package(folder: Path, target: str) -> None:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other-detectors\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(f"[{faces.GROUP}]\ncorner = {target}\n")
     (folder / "other_detectors.py").write_text(
-        "from datamodules.faces import Detection\n"
+        "from datamodules.detection import Detection\n"
         "class Corner:\n"
         "    version = 'corner 1'\n"
         "    def __init__(self, min_score: float) -> None: ...\n"
