@@ -159,9 +159,6 @@ class OptimConfig:
     """Peak learning rate of the projector; 1e-3 is LLaVA-1.5's for it."""
     lr_lora: float = number(1e-3, low=0)
     """Peak learning rate of the LoRA weights; suits the shipped tiny model, large ones take about 1e-4."""
-    number_loss: float = number(0.0, low=0)
-    """Weight of the distance between written and true numbers beside the cross-entropy
-    (`aullava.training.ordinal`); 0: the cross-entropy alone, as the paper."""
     weight_decay: float = number(0.0, low=0)
     """AdamW's decoupled weight decay."""
     warmup: float = number(0.03, low=0, high=1)

@@ -70,15 +70,12 @@ class AUBatch(PromptBatch):
 
     Attributes:
         labels: [B, T] int64: the answer's ids and the end of the sequence, UNSUPERVISED everywhere else.
-        worths: [B, T] float32: where a digit of a number stands, what one step up adds to the value as a
-            share of its scale; 0 everywhere else.
     """
 
     labels: Tensor
-    worths: Tensor
 
     @classmethod
-    def of(cls, questions: PromptBatch, labels: Tensor, worths: Tensor) -> Self:
-        """The batch of `questions`, whose rows hold their answers already, with what is supervised."""
+    def of(cls, questions: PromptBatch, labels: Tensor) -> Self:
+        """The batch of `questions`, whose rows hold their answers already, with the supervised ids."""
         shared = {field.name: getattr(questions, field.name) for field in fields(questions)}
-        return cls(**shared, labels=labels, worths=worths)
+        return cls(**shared, labels=labels)

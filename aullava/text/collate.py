@@ -140,8 +140,7 @@ class Collator:
             (UNSUPERVISED,) * len(prompt.ids) + answer
             for prompt, answer in zip(prompts, answers, strict=True)
         ]
-        worths = [(0.0,) * len(prompt.ids) + prompt.grammar.worths() for prompt in prompts]
-        return AUBatch.of(batch, padded(labels, UNSUPERVISED), padded(worths, 0.0))
+        return AUBatch.of(batch, padded(labels, UNSUPERVISED))
 
     def prompts(
         self, samples: Sequence[Asked], scale: Scale | None = None, ask_unknown: bool = False
@@ -237,10 +236,10 @@ def targets_of(samples: Sequence[Asked]) -> Tensor:
     return torch.from_numpy(targets)
 
 
-def padded(rows: Sequence[tuple[float, ...]], fill: float, left: bool = False) -> Tensor:
-    """Rows of numbers as one [B, T], int64 or float32 as they are, filled up on the left or the right."""
+def padded(rows: Sequence[tuple[int, ...]], fill: int, left: bool = False) -> Tensor:
+    """Rows of integers as one [B, T] int64, filled up with `fill` on the left or the right."""
     width = max(len(row) for row in rows)
     return torch.tensor(
         [(fill,) * (width - len(row)) + row if left else row + (fill,) * (width - len(row)) for row in rows],
-        dtype=torch.int64 if isinstance(fill, int) else torch.float32,
+        dtype=torch.int64,
     )

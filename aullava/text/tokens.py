@@ -15,8 +15,6 @@ import numpy.typing as npt
 
 from aullava.text.errors import AnswerError, TextError
 from aullava.text.grammar import (
-    DIGITS,
-    WORTH,
     AnswerForm,
     Fixed,
     Slot,
@@ -158,18 +156,6 @@ class TokenGrammar:
             step.id if isinstance(step, FixedToken) else step.id_of(next(chosen)) for step in self.steps
         )
 
-    def worths(self) -> tuple[float, ...]:
-        """What one step up at each position adds to the value, as a share of its scale.
-
-        It is 0 where no number is written, and for present or absent, which has no middle.
-        """
-        if self.scale is Scale.PRESENCE:
-            return (0.0,) * len(self.steps)
-        top = 100 * (5 if self.scale is Scale.LEVEL else 1)
-        return tuple(
-            WORTH[step.slot.role] / top if isinstance(step, SlotToken) else 0.0 for step in self.steps
-        )
-
     def allowed_ids(self, position: int, ids: Sequence[int]) -> tuple[int, ...]:
         """The ids that may stand at `position` after `ids`, the ids of the answer up to there."""
         step = self.steps[position]
@@ -200,15 +186,6 @@ class TokenGrammar:
                     f"the answer has token {token} at position {position}, where it may not stand"
                 )
         return tuple(step.choice(ids[step.position]) for step in self.steps if isinstance(step, SlotToken))
-
-
-def digit_ids(tokenizer: Tokenizer) -> tuple[int, ...]:
-    """The ids of the digits 0 to 9.
-
-    Raises:
-        TextError: a digit is not one token of its own.
-    """
-    return _choice_ids(tokenizer, Slot("a number", "tenths", DIGITS))
 
 
 def _choice_ids(tokenizer: Tokenizer, slot: Slot) -> tuple[int, ...]:

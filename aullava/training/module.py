@@ -16,11 +16,9 @@ from aullava.decoding.generate import answer_prompts
 from aullava.evaluation.scores import ScoreBook
 from aullava.models.vlm import FaceLanguageModel
 from aullava.text.answer import Answer
-from aullava.text.batch import UNSUPERVISED, AUBatch, PromptBatch
+from aullava.text.batch import AUBatch, PromptBatch
 from aullava.text.collate import Collator
-from aullava.text.tokens import digit_ids
 from aullava.training.optim import build_optimizer
-from aullava.training.ordinal import number_loss
 from datamodules.action_units import UNKNOWN, Scale
 
 
@@ -72,10 +70,6 @@ class AULightningModule(LightningModule):
         self.log("train/loss", output.loss.detach(), prog_bar=True)
         self.log(f"train/loss/{batch.scales[0]}", output.loss.detach())
         loss: Tensor = output.loss
-        if self.optim.number_loss:
-            numbers = self._number_loss(output.logits, batch)
-            self.log("train/number_loss", numbers.detach())
-            loss = loss + self.optim.number_loss * numbers
         return loss
 
     def validation_step(
@@ -108,12 +102,6 @@ class AULightningModule(LightningModule):
         trained = {f"model.{name}" for name in self.model.trainable_state_dict()}
         state = checkpoint["state_dict"]
         checkpoint["state_dict"] = {name: tensor for name, tensor in state.items() if name in trained}
-
-    def _number_loss(self, logits: Tensor, batch: AUBatch) -> Tensor:
-        """How far off the numbers are that the model would write."""
-        supervised = batch.labels[:, 1:] != UNSUPERVISED
-        digits = torch.tensor(digit_ids(self.collator.tokenizer), device=logits.device)
-        return number_loss(logits, batch.labels[:, 1:][supervised], batch.worths[:, 1:][supervised], digits)
 
     def _score(self, batch: PromptBatch, dataset: int) -> dict[str, list[Answer]]:
         answers = answer_prompts(self.model, self.collator, batch)

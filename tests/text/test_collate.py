@@ -12,7 +12,7 @@ from aullava.text.collate import Collator
 from aullava.text.errors import ContextLengthError, NoSupervisionError, TextError
 from aullava.text.grammar import AnswerForm
 from aullava.text.question import Order, QuestionStyle
-from aullava.text.tokens import Tokenizer, digit_ids
+from aullava.text.tokens import Tokenizer
 from datamodules.action_units import FEAFA_AUS, UNKNOWN, Scale
 from tests.text.helpers import IMAGE_TOKENS, SIZE, Face, byte_level_bpe, face, preprocess, written
 
@@ -207,19 +207,7 @@ def test_pinning_pins_every_tensor(collator: Collator, monkeypatch: pytest.Monke
     monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
     batch = collator(FACES)
     again = batch.pin_memory()
-    assert len(pinned) == 8
+    assert len(pinned) == 7
     assert torch.equal(again.labels, batch.labels)
     assert again.labels is not batch.labels
     assert again.subjects == batch.subjects
-
-
-def test_worths_stand_at_the_digits_of_numbers(collator: Collator) -> None:
-    batch = collator(FACES)
-    assert batch.worths.shape == batch.labels.shape
-    assert batch.worths.dtype == torch.float32
-    steps = {Scale.PRESENCE: set(), Scale.LEVEL: {0.2}, Scale.INTENSITY: {1.0, 0.1, 0.01}}
-    for row, scale in enumerate(batch.scales):
-        worths = batch.worths[row]
-        assert {round(value, 4) for value in worths[worths > 0].tolist()} == steps[scale]
-        digits = set(digit_ids(collator.tokenizer))
-        assert set(batch.labels[row][worths > 0].tolist()) <= digits
