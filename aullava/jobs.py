@@ -176,7 +176,11 @@ def _record(resolved: Resolved, data: Mixture, run: Path) -> None:
     write_text(run / "overrides.txt", "".join(f"{line}\n" for line in resolved.overrides))
     write_json(run / "versions.json", versions())
     prints = {member.name: member.fingerprint() for member in data.members}
-    write_json(run / "fingerprint.json", {"data": data.fingerprint(), **prints, "seed": resolved.config.seed})
+    crops = {member.name: member.crops.record() for member in data.members}
+    write_json(
+        run / "fingerprint.json",
+        {"data": data.fingerprint(), **prints, "seed": resolved.config.seed, "crops": crops},
+    )
 
 
 def _asked(config: Config, formats: tuple[str, ...] | None) -> list[tuple[Scale, tuple[str, ...]]]:

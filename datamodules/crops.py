@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,6 +81,12 @@ class Crops:
         if self.settings.prepared is not None:
             return f":{self.settings.prepared}"
         return "" if self.settings.faces is None else f":{self.settings.faces}"
+
+    def record(self) -> dict[str, Any]:
+        """How the pictures were cut, for the record of a run; empty for whole pictures."""
+        if self.settings.prepared is not None:
+            return {"store": str(self.settings.prepared), **asdict(self.store().settings)}
+        return {} if self.settings.faces is None else {"faces": asdict(self.settings.faces)}
 
     def store(self) -> FaceStore:
         """The prepared store, opened once.

@@ -6,6 +6,7 @@ import importlib
 import json
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,13 +42,13 @@ def prepared(name: str, home: Path) -> Path:
     return store
 
 
-def _trained(name: str, words: list[str], home: Path) -> dict[str, float]:
-    """Scores after a fit and a test of a shipped experiment."""
+def _trained(name: str, words: list[str], home: Path) -> tuple[dict[str, float], dict[str, Any]]:
+    """Scores and fingerprint after a fit and a test of a shipped experiment."""
     assert main(["fit", str(EXPERIMENTS / f"{name}.yaml"), *words, *quick(home)]) == 0
     run = max((home / "runs" / name).iterdir(), key=lambda folder: int(folder.name))
     assert main(["test", str(run)]) == 0
     scores: dict[str, float] = json.loads((run / "result.json").read_text())
-    return scores
+    return scores, json.loads((run / "fingerprint.json").read_text())
 
 
 @pytest.mark.parametrize("name", SUBJECTS)
@@ -82,8 +83,10 @@ def test_the_shipped_experiment_runs(name: str, source: str, home: Path) -> None
     words = [f"{section}.root={raw(name, home)}", "model=tiny"]
     if source == "prepared":
         words.append(f"{section}.prepared={prepared(name, home)}")
-    scores = _trained(name, words, home)
+    scores, prints = _trained(name, words, home)
     assert any(key.startswith(f"test/{name}/") for key in scores)
+    cut = prints["crops"][name]["faces"]  # how, in a run as in the store
+    assert (cut["align"], cut["size"]) == ("box", 96 if source == "prepared" else 224)
 
 
 def test_one_model_trains_on_all_three(home: Path) -> None:
@@ -91,6 +94,6 @@ def test_one_model_trains_on_all_three(home: Path) -> None:
     for name in SUBJECTS:
         section = f"data.datasets.{name}"
         words += [f"{section}.root={raw(name, home)}", f"{section}.prepared={prepared(name, home)}"]
-    scores = _trained("unified", words, home)
+    scores, _ = _trained("unified", words, home)
     tested = {key.split("/")[1] for key in scores if key.startswith("test/")}
     assert tested == {"bp4d", "disfa", "disfa.presence", "feafa"}
