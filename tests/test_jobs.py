@@ -72,7 +72,8 @@ def test_a_fit_fills_its_folder(run: Path, home: Path) -> None:
     assert (run / "overrides.txt").read_text().splitlines() == small(home, STEPS)
     assert json.loads((run / "versions.json").read_text())["torch"] == torch.__version__
     prints = json.loads((run / "fingerprint.json").read_text())
-    assert set(prints) == {"data", "seed", *DATASETS}
+    assert set(prints) == {"data", "seed", "crops", *DATASETS}
+    assert prints["crops"] == {name: {} for name in DATASETS}  # drawn faces are seen as they are drawn
     assert len({prints[name] for name in DATASETS}) == 3
 
 
