@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, NoReturn
 
 _OVERRIDES = "key=value sets one value; data=NAME, model=NAME, strategy=NAME swap a fragment of experiments/"
+CHECK_WORDS = ("root", "out", "strict", "labels-only", "workers")
+"""The options of `datasets check`; without `check` they mean nothing."""
+_DATASETS = """%(prog)s [NAME]
+       %(prog)s check NAME --root DIR [--out DIR] [--strict]
+                              [--labels-only] [--workers N] [KEY=VALUE ...]
+       %(prog)s new NAME [--to DIR]
+       %(prog)s --sheet FILE"""
 _RUN = "folder of a run, such as runs/demo/1"
 
 
@@ -44,7 +52,9 @@ def build_parser() -> argparse.ArgumentParser:
     _predict(verb("predict", "answer for your own images", "predict runs/demo/1 a.png b.png --formats level"))
     says = "print every value of an experiment and where it came from"
     config = verb("config", says, "config experiments/demo.yaml seed=1")
-    _datasets(verb("datasets", "list the datasets, or describe one", "datasets synthetic_bp4d"))
+    _datasets(
+        verb("datasets", "list the datasets, or describe one", "datasets check disfa --root /data/DISFA")
+    )
     says = "cut the faces of a dataset out, once, into a store that is read fast"
     _prepare(verb("prepare", says, "prepare disfa --root /data/DISFA --out /data/disfa_faces"))
     demo = verb("demo", "train, score and show the whole thing on synthetic faces", "demo")
@@ -60,6 +70,18 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _at_least(least: int) -> Callable[[str], int]:
+    """A number of the command line that must not be smaller."""
+
+    def number(text: str) -> int:
+        if int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text} is less than {least}")
+        return int(text)
+
+    number.__name__ = "int"  # argparse names it when the text is no number
+    return number
+
+
 def _predict(parts: argparse.ArgumentParser) -> None:
     parts.add_argument("run", type=Path, metavar="RUN", help=_RUN)
     parts.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="pictures of one face each")
@@ -69,6 +91,7 @@ def _predict(parts: argparse.ArgumentParser) -> None:
 
 
 def _datasets(parts: argparse.ArgumentParser) -> None:
+    parts.usage = _DATASETS
     about = (
         "describe this one: AUs, scale, protocols, layout; `check NAME`: read all of it and report what is "
     )
@@ -89,7 +112,8 @@ def _datasets(parts: argparse.ArgumentParser) -> None:
         "--strict", action="store_true", help="stop at the first thing that is not as it should be"
     )
     check.add_argument("--labels-only", action="store_true", help="read no picture: quick")
-    check.add_argument("--workers", type=int, default=0, metavar="N", help="processes that read pictures")
+    about = "processes that read pictures; default 0: none beside this one"
+    check.add_argument("--workers", type=_at_least(0), default=0, metavar="N", help=about)
     about = "sets one value of the dataset, such as options.camera=right"
     check.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help=about)
 
@@ -110,7 +134,9 @@ def _prepare(parts: argparse.ArgumentParser) -> None:
     sure = "how sure the detector must be, 0 to 1; default 0.6"
     parts.add_argument("--min-score", type=float, metavar="SCORE", help=sure)
     parts.add_argument("--quality", type=int, metavar="Q", help="of the JPEGs, 1 to 100; default 95")
-    parts.add_argument("--workers", type=int, metavar="N", help="processes; default: one for each core")
+    parts.add_argument(
+        "--workers", type=_at_least(1), metavar="N", help="processes; default: one for each core"
+    )
     strict = "stop at the first picture that cannot be read, instead of listing it and going on"
     parts.add_argument("--strict", action="store_true", help=strict)
     about = "sets one value of the dataset, such as options.camera=right"

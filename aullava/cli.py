@@ -11,10 +11,13 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from aullava.arguments import UsageError, build_parser
+from aullava.arguments import CHECK_WORDS, UsageError, build_parser
 from aullava.config.words import hint
+
+if TYPE_CHECKING:
+    from aullava.config.schema import DatasetConfig
 
 EXIT_USER, EXIT_INTERRUPTED, EXIT_PIPE = 2, 130, 141
 
@@ -61,7 +64,7 @@ def _run(words: list[str]) -> int:
     arguments, rest = parser.parse_known_args(words)
     # argparse gives up on KEY=VALUE words that stand behind an option.
     if any(word.startswith("-") or "overrides" not in arguments for word in rest):
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        raise UsageError(f"unrecognized arguments: {' '.join(rest)} (see `aullava {arguments.verb} --help`)")
     if rest:
         arguments.overrides += rest
     return VERBS[arguments.verb](arguments)
@@ -128,6 +131,8 @@ def _datasets(arguments: argparse.Namespace) -> int:
         return _check_dataset(arguments)
     if arguments.overrides:
         raise UsageError(f"unrecognized arguments: {arguments.overrides[0]} (see `aullava datasets --help`)")
+    if idle := [word for word in CHECK_WORDS if getattr(arguments, word.replace("-", "_")) not in (None, 0)]:
+        raise UsageError(f"--{idle[0]} belongs to `aullava datasets check NAME`: put `check` before the name")
     if arguments.name == "new":
         return _new_dataset(arguments)
     if arguments.target is not None:
@@ -139,21 +144,31 @@ def _datasets(arguments: argparse.Namespace) -> int:
 
 
 def _check_dataset(arguments: argparse.Namespace) -> int:
-    from aullava.config.load import resolve_dataset
-    from aullava.vocabulary import vocabulary
-
     if arguments.target is None:
         raise UsageError("which dataset is to be checked? write `aullava datasets check NAME --root DIR`")
-    config = resolve_dataset(arguments.target, arguments.overrides, vocabulary())
-    if arguments.root is not None:
-        config = replace(config, root=str(arguments.root))
-    config = replace(config, strict=config.strict or arguments.strict)
+    config = _originals(arguments.target, arguments)
+    out = arguments.out or Path("checks") / arguments.target
     from aullava.dataset_check import run_check
 
-    out = arguments.out or Path("checks") / arguments.target
     broken, said = run_check(arguments.target, config, out, not arguments.labels_only, arguments.workers)
     print(said)
     return EXIT_USER if broken else 0
+
+
+def _originals(name: str, arguments: argparse.Namespace) -> DatasetConfig:
+    """The config of a dataset whose originals are read, from the words of `check` or `prepare`."""
+    from aullava.config.load import resolve_dataset
+    from aullava.vocabulary import vocabulary
+    from datamodules import registry
+
+    config = resolve_dataset(name, arguments.overrides, vocabulary())
+    root = config.root if arguments.root is None else str(arguments.root)
+    holds = f"the folder that holds the files shown by `aullava datasets {name}`"
+    if arguments.root is not None and not arguments.root.is_dir():
+        raise UsageError(f"--root {root} is not a folder: give {holds}")
+    if root is None and getattr(registry.load(name), "needs_root", True):
+        raise UsageError(f"dataset '{name}' has no root: give --root DIR, {holds}")
+    return replace(config, root=root, strict=config.strict or arguments.strict)
 
 
 def _new_dataset(arguments: argparse.Namespace) -> int:
@@ -167,17 +182,12 @@ def _new_dataset(arguments: argparse.Namespace) -> int:
 
 
 def _prepare(arguments: argparse.Namespace) -> int:
-    from aullava.config.load import resolve_dataset
-    from aullava.vocabulary import vocabulary
     from datamodules.faces import FaceFinder, FaceSettings
 
-    config = resolve_dataset(arguments.name, arguments.overrides, vocabulary())
-    if arguments.root is not None:
-        config = replace(config, root=str(arguments.root))
-    config = replace(config, strict=config.strict or arguments.strict)
     names = [field.name for field in fields(FaceSettings)]
     faces = {name: value for name in names if (value := getattr(arguments, name)) is not None}
     settings = FaceFinder(FaceSettings(**faces)).settings  # refuses an unknown detector before torch loads
+    config = _originals(arguments.name, arguments)
     from aullava.prepare_faces import prepare_faces, told
 
     report = prepare_faces(

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from aullava.build import build_dataset
 from aullava.config.schema import DatasetConfig, FacesConfig
 from datamodules.check import Looked, check_dataset
-from datamodules.check_report import summary, write_report
+from datamodules.check_report import refuse_place, summary, write_report
 from datamodules.options import LoaderSettings
 
 
@@ -29,8 +29,10 @@ def run_check(name: str, config: DatasetConfig, out: Path, pictures: bool, worke
         Whether something is broken, and the summary for the terminal.
 
     Raises:
-        DatasetError: the structure is broken, or the check is strict and something was found.
+        DatasetError: the structure is broken, the report cannot be written, or the check is strict and
+            something was found.
     """
+    refuse_place(out)
     originals = replace(config, prepared=None, faces=FacesConfig())
     checked = check_dataset(build_dataset(name, originals, LoaderSettings()), pictures, workers, _bar)
     page = write_report(checked, out)

@@ -7,12 +7,14 @@ Importing the classes may load Lightning.
 from __future__ import annotations
 
 import inspect
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from textwrap import indent
+from typing import Any
 
 from aullava.config.paths import DATASETS, dotted
 from datamodules import registry
 from datamodules.action_units import Scale, action_unit
+from datamodules.options import DatasetSettings, LoaderSettings
 
 FROM_FILES = "as in its files"
 UNSTATED = "not stated"
@@ -45,7 +47,7 @@ def description(name: str) -> str:
     codes = tuple(getattr(dataset, "aus", ()))
     parts = [
         f"{name}: {inspect.getdoc(dataset) or UNSTATED}",
-        f"\nscale      {_scale(dataset, explained=True)}",
+        f"\nscale      {_scale(name, explained=True)}",
         f"protocols  {_protocols(dataset)}",
         f"licence    {_licence(dataset)}",
         f"set by     {dotted((*DATASETS, name))}.root, .aus, .protocol, .fold, .weight, .formats, .prepared, "
@@ -64,17 +66,28 @@ def _row(name: str) -> tuple[str, str, str, str, str]:
     return (
         name,
         str(count or FROM_FILES),
-        _scale(dataset),
+        _scale(name),
         _protocols(dataset),
         _licence(dataset).partition("\n")[0],
     )
 
 
-def _scale(dataset: type, explained: bool = False) -> str:
+def _scale(name: str, explained: bool = False) -> str:
+    """The scale of the labels; where options decide, that of their defaults, and that they decide."""
+    dataset, options = registry.load(name), registry.option_types()[name]
     scale = getattr(dataset, "scale", None)
     if scale is None:
-        return FROM_FILES
+        if options is None or any(_default(one) is MISSING for one in fields(options)):
+            return FROM_FILES
+        scale = dataset(DatasetSettings(options=options()), LoaderSettings()).coded_scale()
+        said = Scale(scale).in_words + "; options decide" if explained else "by options"
+        return f"{Scale(scale).value} ({said})"
     return f"{Scale(scale).value} ({Scale(scale).in_words})" if explained else Scale(scale).value
+
+
+def _default(option: Field[Any]) -> Any:
+    """The default of an option; MISSING: it must be given."""
+    return option.default_factory() if option.default_factory is not MISSING else option.default
 
 
 def _protocols(dataset: type) -> str:
@@ -92,6 +105,6 @@ def _options(name: str) -> str:
         return ""
     lines = []
     for field in fields(options):
-        default = field.default_factory() if field.default_factory is not MISSING else field.default
+        default = _default(field)
         lines.append(f"  {field.name} = {'(must be given)' if default is MISSING else default}")
     return "\n".join(["options", *lines])

@@ -223,7 +223,9 @@ def next_steps(home: Path) -> str:
 
 def _check(name: str, taken: Collection[str]) -> None:
     if not name.isidentifier() or name != name.lower() or keyword.iskeyword(name) or name.startswith("_"):
-        raise UsageError(f"'{name}' cannot be a dataset: take a word of lower-case letters, digits and '_'")
+        letters = "take a word of lower-case letters, digits and '_'"
+        more = ", not one of Python's own" if keyword.iskeyword(name) else ""
+        raise UsageError(f"'{name}' cannot be a dataset: {letters}{more}")
     if name in taken:
         raise UsageError(f"there is already a dataset '{name}': take another name")
     if name in ("new", "check") or importlib.util.find_spec(name) is not None:

@@ -40,5 +40,7 @@ def told(report: Report) -> str:
         lines.append("nothing to do: everything is there")
     for reason, count in sorted(report.missing.items()):
         lines.append(f"without a crop: {count} ({reason}), listed in {report.out / 'missing.csv'}")
+    for kind, (count, first) in report.left_out.items():
+        lines.append(f"warning: {count} x {kind}, the first: {first}")
     lines.append(f"to read it: data.datasets.{report.dataset}.prepared={report.out}")
     return "\n".join(lines)

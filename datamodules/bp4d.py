@@ -1,29 +1,14 @@
-"""BP4D-Spontaneous: 41 people, 8 tasks each, the most expressive seconds coded frame by frame.
-
-**Source**: Zhang et al., "BP4D-Spontaneous: a high-resolution spontaneous 3D dynamic facial expression
-database", Image and Vision Computing 32 (2014). **Licence**: research only, signed; ask Binghamton
-University.
-
-**Layout**: three packagings, see `BP4D.layout`. **AUs and scale**: occurrence of 1 2 4 6 7 10 12 14 15 17 23
-24 as 0 or 1, 146,847 coded frames; intensity of 6 10 12 14 17 as 0-5 with ``options.labels=intensity``.
-**Missing code**: 9 in both, UNKNOWN here.
-
-**Known traps**: occurrence files have two sorts of header (`datamodules/bp4d_files.py`); picture names have 3
-or 4 digits, mixed; an intensity file may have fewer frames than the occurrence file; whether picture f or f -
-1 belongs to frame f is disputed for some copies (``options.frame_offset``; a warning says when a folder
-begins at 0); the AVI packaging has its own task numbers, and its frames count from 1.
-"""
+"""BP4D-Spontaneous: 41 people, 8 tasks each, the most expressive seconds coded frame by frame."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
 
 from datamodules import bp4d_files, sequences
 from datamodules.action_units import BP4D_AUS, Scale
-from datamodules.bp4d_pictures import find_packaging
+from datamodules.bp4d_pictures import find_packaging, tell_zero_based
 from datamodules.canonical import BP4D_FERA2015, BP4D_FOLDS
 from datamodules.dataset_options.core import BP4DOptions
 from datamodules.expected_counts import Expected
@@ -35,11 +20,24 @@ from datamodules.protocols import Protocol
 from datamodules.raw_pictures import Places
 from datamodules.sequence_dataset import SequenceDataset
 
-_LOG = logging.getLogger(__name__)
-
 
 class BP4D(SequenceDataset):
-    """BP4D: spontaneous expressions of 41 people, 12 Action Units (or 5 as levels) in every coded frame."""
+    """BP4D: spontaneous expressions of 41 people, 12 Action Units (or 5 as levels) in every coded frame.
+
+    **Source**: Zhang et al., "BP4D-Spontaneous: a high-resolution spontaneous 3D dynamic facial
+    expression database", Image and Vision Computing 32 (2014). **Licence**: research only, signed; ask
+    Binghamton University.
+
+    **Layout**: three packagings, see `BP4D.layout`. **AUs and scale**: occurrence of 1 2 4 6 7 10 12 14
+    15 17 23 24 as 0 or 1, 146,847 coded frames; intensity of 6 10 12 14 17 as 0-5 with
+    ``options.labels=intensity``. **Missing code**: 9 in both, UNKNOWN here.
+
+    **Known traps**: occurrence files have two sorts of header (`datamodules/bp4d_files.py`); picture
+    names have 3 or 4 digits, mixed; an intensity file may have fewer frames than the occurrence file;
+    whether picture f or f - 1 belongs to frame f is disputed for some copies (``options.frame_offset``; a
+    warning says when a folder begins at 0); the AVI packaging has its own task numbers, and its frames
+    count from 1.
+    """
 
     name = "bp4d"
     aus = BP4D_AUS
@@ -87,6 +85,8 @@ class BP4D(SequenceDataset):
         options = self.options
         kind, pictures = ("none", {}) if options.pictures == "none" else self._packaging()
         shift = options.frame_offset - (kind == "avi")  # a decoder counts from 0
+        labelled: set[str] = set()
+        zero_based: list[str] = []
         for name, table in self._tables():
             places: Places | None = None
             if kind != "none":
@@ -94,13 +94,12 @@ class BP4D(SequenceDataset):
                 read = self.raw.of_video if kind == "avi" else self.raw.of_folder
                 places = {} if path is None else read(path)
             if kind in ("disk", "fera") and places and min(places) == 0 and options.frame_offset == 0:
-                _LOG.warning(
-                    "%s: the pictures are counted from 0: if picture 0 shows frame 1 of the labels, set "
-                    "data.datasets.bp4d.options.frame_offset=-1",
-                    pictures[name],
-                )
+                zero_based.append(name)
             coded = sequences.Sequence(name, name.partition("/")[0], table)
             sequences.add_sequence(rows, self.findings, coded, places, shift)
+            labelled.add(name)
+        sequences.tell_unlabelled(self.findings, pictures, labelled)
+        tell_zero_based(self.name, zero_based)
         return rows.index(len(self.coded_aus()))
 
     def _packaging(self) -> tuple[str, dict[str, Path]]:

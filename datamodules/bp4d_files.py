@@ -39,7 +39,12 @@ def occurrence_files(root: Path, findings: Findings) -> dict[str, Path]:
     """
     coding = _coding(root)
     folder = child(coding, "AU_OCC") or coding
-    found = {sequence: path for sequence, _, path in _label_files(folder, findings)}
+    found: dict[str, Path] = {}
+    for sequence, code, path in _label_files(folder, findings):
+        if code is None:
+            found[sequence] = path
+        else:
+            findings.add("unread-file", path, f"{path} holds the intensity of {code}: it is not read here")
     if not found:
         raise DatasetError(f"{folder} holds no label files such as F001_T1.csv: unpack the AU coding there")
     return found

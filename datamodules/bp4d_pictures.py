@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from datamodules.errors import DatasetError
 from datamodules.layout import below, by_code, folders
+
+_LOG = logging.getLogger(__name__)
 
 AVI_TASKS: Final = {1: 1, 3: 2, 7: 3, 8: 4, 9: 5, 10: 6, 11: 7, 13: 8}
 """Number of a task in the names of the AVI packaging -> number of the task T (FMAE-IAT's scripts)."""
@@ -38,6 +41,16 @@ def find_packaging(root: Path, wanted: str) -> tuple[str, dict[str, Path]]:
         "Sequences(2D+3D)/F001/T1, BP4D-training/F001/T1 or videos such as 2F01_01.avi, or read labels "
         "alone with options.pictures=none"
     )
+
+
+def tell_zero_based(dataset: str, sequences: Sequence[str]) -> None:
+    """Warn once of sequences whose pictures are counted from 0, read with no offset to labels from 1."""
+    if sequences:
+        _LOG.warning(
+            "dataset '%s': the pictures of %d sequences (the first is %s) are counted from 0: if picture 0 "
+            "shows frame 1 of the labels, set data.datasets.%s.options.frame_offset=-1",
+            *(dataset, len(sequences), sequences[0], dataset),
+        )
 
 
 def in_folders(folder: Path) -> dict[str, Path]:

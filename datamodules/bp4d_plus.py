@@ -1,18 +1,4 @@
-"""BP4D+ (v0.2): 140 people, 10 tasks, of which T1, T6, T7 and T8 are coded.
-
-**Source**: Zhang et al., "Multimodal spontaneous emotion corpus for human behavior analysis", CVPR 2016.
-**Licence**: research only, signed; ask Binghamton University.
-
-**Layout**: see `BP4DPlus.layout`; the pictures are read inside their zip files, or unpacked. **AUs and
-scale**: occurrence of 34 Action Units as 0 or 1, by default the 12 of BP4D; intensity of 6 10 12 14 17 as
-0-5. 197,756 coded frames by FMAE-IAT's count (papers also print 197,875). **Missing code**: 9, UNKNOWN here.
-
-**Known traps**: the columns of the occurrence files are named and not at the place of their number; picture
-names have 3 digits for 99 people and 4 for 41; F041/T7 has fewer pictures than labels; folders of tasks that
-do not exist (Physiology/F042/T11) are passed over; **F001 of BP4D and F001 of BP4D+ are different people**,
-which is why a subject carries the name of its dataset; there is no canonical split, FMAE-IAT's random one is
-the default.
-"""
+"""BP4D+ (v0.2): 140 people, 10 tasks, of which T1, T6, T7 and T8 are coded."""
 
 from __future__ import annotations
 
@@ -22,7 +8,7 @@ from typing import ClassVar, Final
 
 from datamodules import bp4d_files, sequences
 from datamodules.action_units import BP4D_AUS, Scale, code_of
-from datamodules.bp4d_pictures import as_archives, as_videos, in_folders
+from datamodules.bp4d_pictures import as_archives, as_videos, in_folders, tell_zero_based
 from datamodules.canonical import BP4D_PLUS_FOLDS
 from datamodules.dataset_options.core import BP4DPlusOptions
 from datamodules.errors import DatasetError
@@ -42,7 +28,23 @@ ALL_CODED: Final = tuple(code_of(int(number)) for number in _NUMBERS.split())
 
 
 class BP4DPlus(SequenceDataset):
-    """BP4D+: spontaneous expressions of 140 people in four coded tasks."""
+    """BP4D+: spontaneous expressions of 140 people in four coded tasks.
+
+    **Source**: Zhang et al., "Multimodal spontaneous emotion corpus for human behavior analysis", CVPR
+    2016. **Licence**: research only, signed; ask Binghamton University.
+
+    **Layout**: see `BP4DPlus.layout`; the pictures are read inside their zip files, or unpacked. **AUs
+    and scale**: occurrence of 34 Action Units as 0 or 1, by default the 12 of BP4D; intensity of 6 10 12
+    14 17 as 0-5. 197,756 coded frames by FMAE-IAT's count (papers also print 197,875). **Missing code**:
+    9, UNKNOWN here.
+
+    **Known traps**: the columns of the occurrence files are named and not at the place of their number;
+    whether picture f or f - 1 belongs to frame f is disputed (``options.frame_offset``; a warning says
+    when pictures begin at 0); picture names have 3 digits for 99 people and 4 for 41; F041/T7 has fewer
+    pictures than labels; folders of tasks that do not exist (Physiology/F042/T11) are passed over; **F001
+    of BP4D and F001 of BP4D+ are different people**, which is why a subject carries the name of its
+    dataset; there is no canonical split, FMAE-IAT's random one is the default.
+    """
 
     name = "bp4d_plus"
     aus = BP4D_AUS
@@ -84,12 +86,16 @@ class BP4DPlus(SequenceDataset):
     def build_index(self) -> Index:
         """Every coded frame that has a picture."""
         rows = IndexRows()
+        zero_based: list[str] = []
         pictures = None if self.options.pictures == "none" else self._pictures()
         for name, table in self._tables():
             places, counted_from = (None, 0) if pictures is None else pictures.get(name, ({}, 0))
             shift = self.options.frame_offset - counted_from
+            if places and min(places) == shift == 0:
+                zero_based.append(name)
             coded = sequences.Sequence(name, name.partition("/")[0], table)
             sequences.add_sequence(rows, self.findings, coded, places, shift)
+        tell_zero_based(self.name, zero_based)
         return rows.index(len(self.coded_aus()))
 
     def _tables(self) -> Iterable[tuple[str, FrameTable]]:

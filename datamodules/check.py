@@ -82,7 +82,8 @@ def check_dataset(
 
     Raises:
         DatasetError: the structure is broken (a label file is missing, cannot be read or contradicts itself),
-            or the settings are strict and something was found.
+            the protocol that the settings name cannot be had, or the settings are strict and something was
+            found.
     """
     module.prepare_data()
     findings = module.findings
@@ -96,12 +97,11 @@ def check_dataset(
         if not one.agrees and expected is not None:
             findings.add("count-differs", one.what, one.sentence(expected.source))
     counts = count_labels(index, codes, scale, module.present_from)
+    folds = _folds(module, index)
     sizes: Counter[tuple[int, int]] = Counter()
     if pictures:
         sizes = _read_pictures(module, index, workers, progress)
-    return Checked(
-        module, index, counts, findings, compared, expected, dict(sizes), _folds(module, index), sizes.total()
-    )
+    return Checked(module, index, counts, findings, compared, expected, dict(sizes), folds, sizes.total())
 
 
 def _within_range(index: Index, module: AUDataModule) -> Index:
@@ -182,6 +182,8 @@ def _folds(module: AUDataModule, index: Index) -> list[PartSize]:
                 found.append(PartSize(name, fold, sizes, (faces[0], faces[1], faces[2])))
         except DatasetError as error:
             # Others may wait for a list of the user's, or for more people than a small copy has.
-            if name == (module.settings.protocol or module.protocols[0]):
+            if name == module.settings.protocol:  # asked for by name: a training would stop at it too
+                raise
+            if name == module.protocols[0]:
                 module.findings.add("no-split", name, str(error))
     return found

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
 from datamodules.check import BROKEN, Checked, PartSize
-from datamodules.check_counts import written
+from datamodules.check_counts import Compared, written
 from datamodules.check_plots import bars, heat_map
+from datamodules.errors import DatasetError
 
 SHOWN = 100
 """Findings of one kind that the page lists; all of them stand in the JSON file."""
@@ -17,6 +19,7 @@ SHOWN = 100
 FOLDS_SHOWN = 6
 """Folds of one protocol that the page lists: leave-one-subject-out has one for each person."""
 
+_MARKED = " (orange line: published)"
 _STYLE = """
 body{font:14px/1.5 system-ui,sans-serif;color:#1c2733;max-width:1180px;margin:24px auto;padding:0 16px}
 h1{font-size:22px;margin:0}h2{font-size:16px;margin:28px 0 8px}
@@ -34,7 +37,7 @@ def verdict(checked: Checked) -> tuple[str, str]:
     """``good``, ``warn`` or ``bad``, and a sentence."""
     if checked.broken:
         count = sum(finding.count for finding in checked.broken)
-        return "bad", f"broken: {count} labels or pictures cannot be used"
+        return "bad", f"broken: {count} of its labels and pictures cannot be used"
     if len(checked.findings):
         kinds = ", ".join(f"{count} x {kind}" for kind, count in checked.findings.counts().items())
         return "warn", f"usable, with differences: {kinds}"
@@ -63,6 +66,18 @@ def summary(checked: Checked) -> str:
     return "\n".join([*lines, f"verdict   {verdict(checked)[1]}"])
 
 
+def refuse_place(folder: Path) -> None:
+    """Look before hours of reading whether the report can be written.
+
+    Raises:
+        DatasetError: the folder, or one above it, is a file or must not be written to.
+    """
+    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        why = "may not be written to" if there.is_dir() else "is a file"
+        raise DatasetError(f"the report cannot be written to {folder} ({there} {why}): give another --out")
+
+
 def write_report(checked: Checked, folder: Path) -> Path:
     """Write ``report.html`` and ``report.json``, each under another name first.
 
@@ -73,6 +88,7 @@ def write_report(checked: Checked, folder: Path) -> Path:
     Returns:
         The page.
     """
+    refuse_place(folder)
     folder.mkdir(parents=True, exist_ok=True)
     page = folder / "report.html"
     for path, text in ((folder / "report.json", as_json(checked)), (page, as_html(checked))):
@@ -155,10 +171,21 @@ def _compared(checked: Checked) -> Iterator[str]:
     names = [name for name, frames in checked.expected.editions.items() if frames == checked.counts.frames]
     if names:
         yield f"<p>The number of frames is that of another edition: {escape(', '.join(names))}.</p>"
-    # The dataset and its parts always, people and sequences only where they differ: the page stays one page.
-    wanted = [one for one in checked.compared if not one.agrees or "dataset" in one.what]
-    rows = [(one.what, written(one.found), written(one.expected)) for one in wanted[:SHOWN]]
-    yield _table(("", "here", "published"), rows, [not one.agrees for one in wanted[:SHOWN]])
+    # The dataset and its parts always; the rest only where it differs, folded up: the page stays one page.
+    whole = {f"frames of {place}" for place in ("the dataset", *checked.expected.parts)}
+    first = [one for one in checked.compared if one.what in whole or "the dataset" in one.what]
+    yield _numbers_beside(first)
+    rest = [one for one in checked.compared if not one.agrees and one not in first]
+    if rest:
+        yield f"<details><summary>{len(rest):,} more that differ: people, sequences, weights</summary>"
+        yield _numbers_beside(rest[:SHOWN])
+        yield f"<p>and {len(rest) - SHOWN:,} more in report.json</p>" if len(rest) > SHOWN else ""
+        yield "</details>"
+
+
+def _numbers_beside(compared: Sequence[Compared]) -> str:
+    rows = [(one.what, written(one.found), written(one.expected)) for one in compared]
+    return _table(("", "here", "published"), rows, [not one.agrees for one in compared])
 
 
 def _plots(checked: Checked) -> Iterator[str]:
@@ -167,9 +194,9 @@ def _plots(checked: Checked) -> Iterator[str]:
     unknown = [1 - int(known) / max(counts.frames, 1) for known in counts.known]
     people = counts.subjects
     yield "<h2>Labels</h2>"
-    yield bars(
-        codes, share, "Prevalence: share of the coded faces that show the unit", "{:.0%}", _published(checked)
-    )
+    published = _published(checked)
+    title = "Prevalence: share of the coded faces that show the unit" + (_MARKED if any(published) else "")
+    yield bars(codes, share, title, "{:.0%}", published)
     if any(unknown):
         yield bars(codes, unknown, "Unknown labels: share of all faces", "{:.1%}")
     for level in range(1, counts.values.shape[1]):
@@ -184,7 +211,8 @@ def _plots(checked: Checked) -> Iterator[str]:
     yield "<h2>People</h2>"
     marks = [] if checked.expected is None else [checked.expected.subjects.get(one) for one in people]
     frames = [None if mark is None else mark.frames for mark in marks]
-    yield bars(list(people), list(people.values()), "Faces of each person", marks=frames)
+    title = "Faces of each person" + (_MARKED if any(frames) else "")
+    yield bars(list(people), list(people.values()), title, marks=frames)
 
 
 def _published(checked: Checked) -> list[float | None]:

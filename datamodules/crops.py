@@ -41,17 +41,24 @@ class Crops:
     def usable(self, index: Index) -> npt.NDArray[np.bool_] | None:
         """[N]: which rows have a picture; None: all of them (without a store nothing else is known before).
 
+        An index of labels alone has no places: what the store does not know had no picture when the store was
+        made, and is left out as what has no face.
+
         Raises:
             DatasetError: the store is missing, or of other samples.
         """
         if self.settings.prepared is None:
             return None
         store = self.store()
-        found = store.usable(index.sample_ids, index.places)
+        if index.places[0]:
+            found = store.usable(index.sample_ids, index.places)
+        else:
+            found = np.isin(index.sample_ids, [*store.ids(), *store.missing()])
+            found[found] = store.usable(index.sample_ids[found] if found.any() else index.sample_ids)
         if not found.all():
             first, count = str(index.sample_ids[int(np.argmin(found))]), int((~found).sum())
             said = f"{count} of {len(index)} samples of dataset '{self.dataset}' are left out: the store "
-            reason = store.missing()[first]
+            reason = store.missing().get(first, "it was prepared without this sample")
             said += f"{self.settings.prepared} has no face of them (first '{first}': {reason})"
             self.findings.add("no-face", self.settings.prepared, said, count)
         return found
@@ -79,7 +86,7 @@ class Crops:
     def told(self) -> str:
         """A text that is equal for equal crops; empty for whole pictures."""
         if self.settings.prepared is not None:
-            return f":{self.settings.prepared}"
+            return f":{self.store().settings.identity()}"
         return "" if self.settings.faces is None else f":{self.settings.faces}"
 
     def record(self) -> dict[str, Any]:

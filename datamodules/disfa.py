@@ -1,20 +1,4 @@
-"""DISFA: 27 people watch a video of four minutes; 12 Action Units as levels in each of 4,845 frames.
-
-**Source**: Mavadati et al., "DISFA: a spontaneous facial action intensity database", IEEE Transactions on
-Affective Computing 4 (2013). **Licence**: research only, signed by a professor; ask the University of Denver
-(mohammadmahoor.com/disfa).
-
-**Layout**: see `DISFA.layout`. **AUs and scale**: 1 2 4 5 6 9 12 15 17 20 25 26 as 0-5, 130,814 frames;
-detection uses 8 of them, present from 2 on (``options.coding=detection``; OpenGraphAU, OpenFace and AU_R-CNN
-say from 1 on, ``options.threshold``). **Missing code**: none.
-
-**Known traps**: label row k (from 1) is frame k - 1 of the video; SN010 has 4,844 rows, and the widely
-printed 130,788 is wrong; one file for every Action Unit, whose order in a listing is not that of their
-numbers; the right camera's folder has two spellings, files end in _comp or _Comp; ME-GraphAU uses the left
-camera, LibreFace and FMAE-IAT the right one; some decoders give 4,844 or 4,846 frames. JAA-Net leaves out
-4,670 frames (``options.drop_bad_landmarks``). Landmark_Points is not read, so its holes and extra files do
-not matter.
-"""
+"""DISFA: 27 people watch a video of four minutes; 12 Action Units as levels in each of 4,845 frames."""
 
 from __future__ import annotations
 
@@ -33,11 +17,27 @@ from datamodules.index import Index, IndexRows
 from datamodules.jaanet_frames import DISFA_BAD_LANDMARKS, inside_ranges
 from datamodules.protocols import Protocol
 from datamodules.raw_pictures import Places
-from datamodules.sequences import Sequence, add_sequence
+from datamodules.sequences import Sequence, add_sequence, tell_unlabelled
 
 
 class DISFA(DISFACoding):
-    """DISFA: spontaneous expressions of 27 people, 12 Action Units as levels (or 8 as present or absent)."""
+    """DISFA: spontaneous expressions of 27 people, 12 Action Units as levels (or 8 as present or absent).
+
+    **Source**: Mavadati et al., "DISFA: a spontaneous facial action intensity database", IEEE
+    Transactions on Affective Computing 4 (2013). **Licence**: research only, signed by a professor; ask
+    the University of Denver (mohammadmahoor.com/disfa).
+
+    **Layout**: see `DISFA.layout`. **AUs and scale**: 1 2 4 5 6 9 12 15 17 20 25 26 as 0-5, 130,814
+    frames; detection uses 8 of them, present from 2 on (``options.coding=detection``; OpenGraphAU,
+    OpenFace and AU_R-CNN say from 1 on, ``options.threshold``). **Missing code**: none.
+
+    **Known traps**: label row k (from 1) is frame k - 1 of the video; SN010 has 4,844 rows, and the
+    widely printed 130,788 is wrong; one file for every Action Unit, whose order in a listing is not that
+    of their numbers; the right camera's folder has two spellings, files end in _comp or _Comp; ME-GraphAU
+    uses the left camera, LibreFace and FMAE-IAT the right one; some decoders give 4,844 or 4,846 frames.
+    JAA-Net leaves out 4,670 frames (``options.drop_bad_landmarks``). Landmark_Points is not read, so its
+    holes and extra files do not matter.
+    """
 
     name = "disfa"
     protocols = ("canonical_folds", "leave_one_subject_out", "own_folds")
@@ -66,7 +66,9 @@ class DISFA(DISFACoding):
     def build_index(self) -> Index:
         """Every coded frame that has a picture."""
         rows, sources = IndexRows(), self._sources()
-        for person, files in label_files(self.root(), self.coded_aus()).items():
+        labelled = label_files(self.root(), self.coded_aus())
+        tell_unlabelled(self.findings, sources, labelled)
+        for person, files in labelled.items():
             tables = read_level_files(files)
             table = self.coded(joined(tables))
             for one, path in zip(tables, files.values(), strict=True):
@@ -77,8 +79,10 @@ class DISFA(DISFACoding):
                     self.findings.add("short-label-file", path, said, len(table) - len(one))
             places, shift = None, -1
             if self.options.pictures:
-                places, shift = self._places(sources.get(person))
-                table = self._clipped(table, person, places, shift)
+                source = sources.get(person)
+                places, shift = self._places(source)
+                self._doubt_the_count(table, source, places)
+                table = self._clipped(table, person, f"in {source}", places, shift)
             if self.options.drop_bad_landmarks:
                 table = table.rows(~inside_ranges(table.frames, DISFA_BAD_LANDMARKS.get(person, ())))
             add_sequence(rows, self.findings, Sequence(person, person, table), places, shift)
@@ -115,15 +119,29 @@ class DISFA(DISFACoding):
             )
         return places, first - 1
 
-    def _clipped(self, table: FrameTable, person: str, places: Places, shift: int) -> FrameTable:
+    def _doubt_the_count(self, table: FrameTable, source: Path | None, places: Places) -> None:
+        """Report frames 1 to N, with holes, for N rows: they are counted from 1 unless one of them lies."""
+        if source is None or source.is_file() or self.options.first_frame or not places:
+            return
+        if min(places) == 1 and max(places) == int(table.frames.max(initial=0)):
+            self.findings.add(
+                "frame-count",
+                source,
+                f"the frames in {source} end with {max(places)}, as the labels do, so they may be counted "
+                "from 1 and every label stand one frame off: look at one, and set "
+                "data.datasets.disfa.options.first_frame=1 if so",
+                len(places),
+            )
+
+    def _clipped(self, table: FrameTable, person: str, where: str, places: Places, shift: int) -> FrameTable:
         """The rows up to the last picture: decoders differ by one frame, more than that is reported."""
         rows, pictures = int(table.frames.max(initial=0)), max(places, default=shift) - shift
         if places and abs(rows - pictures) > 1:
             self.findings.add(
                 "frame-count",
                 person,
-                f"{person} of dataset 'disfa' has {rows} label rows and {pictures} pictures: only frames "
-                "that have both are read, look whether its video is whole",
+                f"{person} of dataset 'disfa' has {rows} label rows and {pictures} pictures {where}: only "
+                "frames that have both are read, look whether they are whole",
                 abs(rows - pictures),
             )
         return table.rows(table.frames <= pictures) if places else table

@@ -1,15 +1,4 @@
-"""DISFA+: 9 people of DISFA show Action Units on request, 57,150 frames.
-
-**Source**: Mavadati, Sanger and Mahoor, "Extended DISFA dataset", CVPR workshops 2016. **Licence**: research
-only, signed by a professor; ask the University of Denver (mohammadmahoor.com/disfa).
-
-**Layout**: see `DISFAPlus.layout`. **AUs and scale**: the 12 of DISFA, 0-5; detection as there. **Missing
-code**: none.
-
-**Known traps**: all 9 people are also in DISFA, so a mixture of the two must not train on them in one and
-test in the other (`AUDataModule.identity`); the trials are called "TrailNo"; label files begin with lines of
-comment and have several spaces between name and level.
-"""
+"""DISFA+: 9 people of DISFA show Action Units on request, 57,150 frames."""
 
 from __future__ import annotations
 
@@ -26,11 +15,22 @@ from datamodules.frame_tables import FrameTable, Origins, joined, levels_only
 from datamodules.index import Index, IndexRows
 from datamodules.labels import PICTURES, label, natural, read_table
 from datamodules.layout import below
-from datamodules.sequences import Sequence, add_sequence
+from datamodules.sequences import Sequence, add_sequence, tell_unlabelled
 
 
 class DISFAPlus(DISFACoding):
-    """DISFA+: posed and spontaneous expressions of 9 people of DISFA."""
+    """DISFA+: posed and spontaneous expressions of 9 people of DISFA.
+
+    **Source**: Mavadati, Sanger and Mahoor, "Extended DISFA dataset", CVPR workshops 2016. **Licence**:
+    research only, signed by a professor; ask the University of Denver (mohammadmahoor.com/disfa).
+
+    **Layout**: see `DISFAPlus.layout`. **AUs and scale**: the 12 of DISFA, 0-5; detection as there.
+    **Missing code**: none.
+
+    **Known traps**: all 9 people are also in DISFA, so a mixture of the two must not train on them in one
+    and test in the other (`AUDataModule.identity`); the trials are called "TrailNo"; label files begin
+    with lines of comment and have several spaces between name and level.
+    """
 
     name = "disfa_plus"
     protocols = ("leave_one_subject_out", "own_folds")
@@ -54,6 +54,7 @@ class DISFAPlus(DISFACoding):
     def build_index(self) -> Index:
         """Every coded frame that has a picture."""
         rows, pictures = IndexRows(), self._pictures()
+        tell_unlabelled(self.findings, pictures, self._trials())
         for name, trial in self._trials().items():
             tables = [read_named_frames(path, code) for code, path in self._of_trial(trial).items()]
             places = self.raw.of_folder(pictures[name]) if name in pictures else {}

@@ -1,21 +1,4 @@
-"""FEAFA and FEAFA+: 24 values in [0, 1] for every frame, left and right apart.
-
-**Source**: Yan et al., "FEAFA: a well-annotated dataset for facial expression analysis and 3D facial
-animation", ICME workshops 2019; Gan et al., "FEAFA+", 2021. **Licence**: research only, signed; ask at
-iiplab.net/feafa+.
-
-**Layout**: see `FEAFA.layout`. Part A: 127 posed sequences of 122 people, 99,356 frames. Part B: the 27
-videos of DISFA labelled anew, 130,828 frames; its pictures are DISFA's (``options.disfa_root``). **AUs and
-scale**: `datamodules.action_units.FEAFA_AUS` in the order of the files, 14 one-sided and 10 of both sides;
-present from 0.5 on, a rule of ours. **Missing code**: none; frames without label have no file.
-
-**Known traps**: whether left is the subject's or the viewer's is not settled (``options.left_is``), nor
-whether part B counts frames from 0 (``options.disfa_first_frame``); its 14 labels more than DISFA has rows
-are left out where a video ends before them; the people of part B are DISFA's; 122 people are in 127 sequences
-and no list says which (``options.participants_file``), so that a split by sequence may have a person on both
-sides; the split of the 2019 paper is unknown, and the one at frame level that circulates leaks; whatever the
-abstract counts, a file has 24 values.
-"""
+"""FEAFA and FEAFA+: 24 values in [0, 1] for every frame, left and right apart."""
 
 from __future__ import annotations
 
@@ -50,7 +33,25 @@ MIRRORED = tuple(FEAFA_AUS.index(action_unit(code).mirror) for code in FEAFA_AUS
 
 
 class FEAFA(SequenceDataset):
-    """FEAFA (part A) and FEAFA+ (with part B): 24 amounts of facial actions in every frame."""
+    """FEAFA (part A) and FEAFA+ (with part B): 24 amounts of facial actions in every frame.
+
+    **Source**: Yan et al., "FEAFA: a well-annotated dataset for facial expression analysis and 3D facial
+    animation", ICME workshops 2019; Gan et al., "FEAFA+", 2021. **Licence**: research only, signed; ask
+    at iiplab.net/feafa+.
+
+    **Layout**: see `FEAFA.layout`. Part A: 127 posed sequences of 122 people, 99,356 frames. Part B: the
+    27 videos of DISFA labelled anew, 130,828 frames; its pictures are DISFA's (``options.disfa_root``).
+    **AUs and scale**: `datamodules.action_units.FEAFA_AUS` in the order of the files, 14 one-sided and 10
+    of both sides; present from 0.5 on, a rule of ours. **Missing code**: none; frames without label have
+    no file.
+
+    **Known traps**: whether left is the subject's or the viewer's is not settled (``options.left_is``),
+    nor whether part B counts frames from 0 (``options.disfa_first_frame``); its 14 labels more than DISFA
+    has rows are left out where a video ends before them; the people of part B are DISFA's; 122 people are
+    in 127 sequences and no list says which (``options.participants_file``), so that a split by sequence
+    may have a person on both sides; the split of the 2019 paper is unknown, and the one at frame level
+    that circulates leaks; whatever the abstract counts, a file has 24 values.
+    """
 
     name = "feafa"
     aus = FEAFA_AUS
@@ -59,10 +60,12 @@ class FEAFA(SequenceDataset):
     protocols = ("sequence_folds", "first20", "leave_one_subject_out", "own_folds")
     licence = "research only, signed agreement; ask at iiplab.net/feafa+"
     layout = """
-        <root>/**/PV057.output/00000994.auw                 one line of 24 values; or
-        <name>_data/00000994.auw, <root>/**/PV057.output/00000994.jpg                 or flattened
-        PV05700000994.auw; also .png, .bmp <root>/**/2.output/gong2_2_00004832.auw             part b
-        (options.part), DISFA's SN002 <options.disfa_root>/Videos_LeftCamera/LeftVideoSN002_comp.avi
+        <root>/**/PV057.output/00000994.auw            part a: one line of 24 values
+        <root>/**/PV057.output/00000994.jpg            its picture; also .png, .bmp
+        or <name>_data/00000994.auw                    or flattened: PV05700000994.auw
+        <root>/**/2.output/gong2_2_00004832.auw        part b (options.part): DISFA's SN002, with pictures
+                                                       beside the labels, or else in
+        <options.disfa_root>/Videos_LeftCamera/LeftVideoSN002_comp.avi
     """
     options: FEAFAOptions
     options_type = FEAFAOptions

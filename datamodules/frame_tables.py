@@ -83,12 +83,15 @@ def read_frame_table(
         unknown: values that mean "not coded".
 
     Raises:
-        DatasetError: there is no such file, it is no table, a row is too long or too short, a cell no number.
+        DatasetError: there is no such file, it is no table, has no rows (a copy that was cut off must not
+            pass for a sequence without frames), a row is too long or too short, a cell no number.
     """
     found = _at_once(path, columns, header)
     if found is None:
         found = _cell_by_cell(path, columns, header)
     values, lines, aus = found
+    if not len(values):
+        raise DatasetError(f"{path} holds no row with a label: unpack the file again")
     origins = Origins((path,), np.zeros(len(lines), np.int64), np.array(lines, np.int64))
     frames = values[:, 0].astype(np.int64)
     for row in np.flatnonzero((frames != values[:, 0]) | (frames < 0))[:1]:

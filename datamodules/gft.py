@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from datamodules.action_units import UNKNOWN, Scale
 from datamodules.dataset_options.other import GFTOptions
-from datamodules.errors import DatasetError
+from datamodules.errors import BrokenVideoError, DatasetError
 from datamodules.images import inside, read_image
 from datamodules.index import Index, IndexRows
 from datamodules.labels import numbered, read_table
@@ -124,7 +124,11 @@ class GFT(StillPictures):
             return {number: self.place(path) for number, path in numbered(source).items()}
         if not source.is_file():
             return {}
-        frames = range(frame_count(source))
+        try:
+            frames = range(frame_count(source))
+        except BrokenVideoError as error:
+            self.findings.add("broken-video", source, f"{error}; its frames are left out")
+            return {}
         return {self.options.first_frame + number: f"{self.place(source)}#{number}" for number in frames}
 
     def _labels(self, table: Path) -> list[tuple[int, int, list[float]]]:

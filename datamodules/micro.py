@@ -9,6 +9,7 @@ from datamodules.action_units import UNKNOWN, Scale
 from datamodules.dataset_options.other import MicroOptions
 from datamodules.errors import DatasetError
 from datamodules.facs_notation import presence, read_coding
+from datamodules.images import inside
 from datamodules.index import Index, IndexRows
 from datamodules.labels import numbered
 from datamodules.spreadsheet import read_columns, whole_number
@@ -53,7 +54,9 @@ class MicroExpressions(StillPictures):
             if labels is None:
                 continue
             person = self._person(cells["Subject"], origin)
-            folder = pictures / person / clip
+            relative = f"{self.place(pictures)}/{person}/{clip}"
+            inside(self.root(), relative, origin)  # a clip that is called ../.. is refused, not listed
+            folder = self.root() / relative
             there = numbered(folder) if folder.is_dir() else {}
             if apex not in there:
                 message = f"{origin}: {folder} has no frame {apex}, the apex: unpack the pictures again"

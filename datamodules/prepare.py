@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +23,7 @@ from tqdm import tqdm
 from datamodules.base import AUDataModule
 from datamodules.errors import BrokenStoreError, DatasetError, EmptyDatasetError
 from datamodules.faces import FaceFinder, FaceSettings
+from datamodules.findings import ORDINARY
 from datamodules.prepare_plan import ShardPlan, pictures_fingerprint, plan_shards
 from datamodules.prepare_pool import Step, work_off
 from datamodules.store import SHARDS, FaceStore
@@ -57,6 +58,8 @@ class Report:
         missing: how many frames have none, by reason (an unreadable file counts as ``unreadable``).
         written: frames that this run read; 0 if there was nothing to do.
         seconds: what it took.
+        left_out: what the reader found amiss, by kind: how many, and the first in words. Frames that it left
+            out stand in no store.
     """
 
     dataset: str
@@ -66,6 +69,7 @@ class Report:
     missing: dict[str, int]
     written: int
     seconds: float
+    left_out: dict[str, tuple[int, str]] = field(default_factory=dict)
 
 
 def prepare(
@@ -108,9 +112,12 @@ def prepare(
             ) from error
     store = FaceStore.open(out)
     reasons = Counter(_short(reason) for reason in store.missing().values())
-    return Report(
-        module.name, out, len(module.index), len(store), dict(reasons), written, time.monotonic() - started
-    )
+    first = {one.kind: one.message for one in reversed(list(module.findings)) if one.kind not in ORDINARY}
+    left_out = {
+        kind: (count, first[kind]) for kind, count in module.findings.counts().items() if kind in first
+    }
+    seconds = time.monotonic() - started
+    return Report(module.name, out, len(module.index), len(store), dict(reasons), written, seconds, left_out)
 
 
 class _Maker:

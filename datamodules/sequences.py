@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -49,7 +50,7 @@ def add_sequence(
     """
     table = sequence.table
     uncoded = (table.labels == UNKNOWN).all(axis=1)
-    _leave_out(findings, sequence, uncoded, "nothing-coded", "have no label for any Action Unit")
+    _leave_out(findings, sequence, uncoded, "unknown-label", "have no label for any Action Unit")
     keep = ~uncoded
     if places is not None:
         numbers = (table.frames + shift).tolist()
@@ -61,6 +62,16 @@ def add_sequence(
     found = [""] * len(frames) if places is None else [places[frame + shift] for frame in frames]
     origins = chosen.table.origins.texts()
     rows.extend(chosen.ids(), chosen.subject, found, chosen.table.labels, origins, sequence=chosen.name)
+
+
+def tell_unlabelled(findings: Findings, pictures: Mapping[str, Path], labelled: Iterable[str]) -> None:
+    """Report pictures whose labels are missing, where every video of the dataset was coded."""
+    for name in sorted(set(pictures) - set(labelled)):
+        findings.add(
+            "missing-labels",
+            pictures[name],
+            f"{pictures[name]} shows {name}, of which there are no labels: it is left out, unpack them again",
+        )
 
 
 def at_least(table: FrameTable, threshold: float) -> FrameTable:

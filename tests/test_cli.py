@@ -72,7 +72,8 @@ def test_the_typo_of_the_handbook_is_refused() -> None:
     [
         (["fitt", DEMO], "there is no verb 'fitt', did you mean 'fit'?"),
         (["fit"], "the following arguments are required: EXPERIMENT (see `aullava fit --help`)"),
-        (["fit", DEMO, "--fast"], "unrecognized arguments: --fast (see `aullava --help`)"),
+        (["fit", DEMO, "--fast"], "unrecognized arguments: --fast (see `aullava fit --help`)"),
+        (["datasets", "folder", "--strict"], "--strict belongs to `aullava datasets check NAME`"),
         (["--"], "the following arguments are required: VERB (see `aullava --help`)"),
         (
             ["fit", "experiments/dmo.yaml"],

@@ -61,8 +61,13 @@ def test_a_label_out_of_range_is_an_error(tmp_path: Path, capsys: pytest.Capture
     [
         (["datasets", "check"], "which dataset is to be checked?"),
         (["datasets", "check", "foldr"], "unknown dataset 'foldr', did you mean 'folder'?"),
+        (["datasets", "check", "folder", "--root", ".", "--out", __file__], "is a file): give another --out"),
+        (["datasets", "check", "folder", "--workers", "-1"], "argument --workers: -1 is less than 0"),
         (["datasets", "check", "folder"], "dataset 'folder' has no root"),
-        (["datasets", "check", "folder", "--root", "gone"], "has a root that is not a folder (gone)"),
+        (
+            ["datasets", "check", "folder", "--root", "gone"],
+            "--root gone is not a folder: give the folder that",
+        ),
         (["datasets", "check", "folder", "options.scal=x"], "unknown option 'scal' of dataset 'folder'"),
         (["datasets", "folder", "x=1"], "x=1"),
     ],

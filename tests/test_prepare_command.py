@@ -16,6 +16,7 @@ from aullava.cli import main
 from datamodules.faces import GROUP, FaceSettings
 from datamodules.prepare import prepare
 from datamodules.store import FaceStore
+from tests.data.disfa.data import write as write_disfa
 from tests.datamodules.drawn_people import files_of, folder, write_people
 from tests.source_tree import REPOSITORY
 
@@ -135,7 +136,9 @@ def test_it_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         ),
         (["folder", "--size", "4"], "faces.size=4 is outside 16 to 2048 pixels: give a value between"),
         (["folder", "--detector", "yunt"], "there is no face detector 'yunt': did you mean 'yunet'?"),
-        (["folder"], "dataset 'folder' has no root: set"),
+        (["folder"], "dataset 'folder' has no root: give --root DIR, the folder that"),
+        (["folder", "--root", "/no/such"], "--root /no/such is not a folder: give the folder that holds"),
+        (["folder", "--workers", "0"], "argument --workers: 0 is less than 1 (see `aullava prepare --help`)"),
         (["folder", "--fast", "options.folds=4"], "unrecognized arguments: --fast options.folds=4"),
     ],
 )
@@ -154,3 +157,14 @@ def test_strict_refuses_the_first_broken_file(tmp_path: Path, capsys: pytest.Cap
     words = ["prepare", "folder", "--root", str(root), "--out", str(tmp_path / "out"), "--strict"]
     assert main([*words, "--workers", "1"]) == 2
     assert "p2/8.png cannot be read" in capsys.readouterr().err
+
+
+def test_what_the_reader_left_out_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A labelled frame without its picture stands in no store, so the command itself says so."""
+    write_disfa(tmp_path / "disfa")
+    for table in (tmp_path / "disfa/ActionUnit_Labels/SN001").glob("*.txt"):
+        lines = table.read_text().splitlines()
+        table.write_text("\n".join([*lines, *(f"{len(lines) + more},0" for more in (1, 2, 3)), ""]))
+    words = ["prepare", "disfa", "--root", str(tmp_path / "disfa"), "--out", str(tmp_path / "out")]
+    assert main([*words, "--workers", "1"]) == 0
+    assert "warning: 3 x frame-count, the first: SN001 of dataset 'disfa' has" in capsys.readouterr().out

@@ -142,6 +142,15 @@ def test_a_folder_that_begins_at_0_is_spoken_of(tmp_path: Path, caplog: pytest.L
     assert "options.frame_offset=-1" in caplog.text
 
 
+def test_a_sequence_without_its_label_file_is_reported(tmp_path: Path) -> None:
+    write_table(tmp_path, table([1]))
+    for task in ("T1", "T2"):
+        write_pictures(tmp_path / f"Sequences(2D+3D)/F001/{task}", "0001.jpg")
+    module = bp4d(tmp_path)
+    assert len(module.index) == 1
+    assert module.findings.counts() == {"missing-labels": 1}
+
+
 def test_labels_say_which_frames_there_are_and_what_lacks_a_picture_is_left_out(tmp_path: Path) -> None:
     write_table(tmp_path, table([2, 3, 4, 5]))
     write_table(tmp_path, table([7, 8]), "F001_T2")

@@ -62,7 +62,7 @@ def test_a_frame_of_nines_alone_is_left_out(tmp_path: Path) -> None:
     write_table(tmp_path, "\n".join([",".join(map(str, NAMED)), *rows]))
     module = bp4d(tmp_path, pictures="none")
     assert [str(one) for one in module.index.sample_ids] == ["F001/T1/0001"]
-    assert said(module) == [("nothing-coded", 1)]
+    assert said(module) == [("unknown-label", 1)]
 
 
 def test_occluded_frames_stay_unless_asked_for(tmp_path: Path) -> None:
@@ -106,9 +106,10 @@ def test_a_label_file_that_is_no_table_is_named(tmp_path: Path, content: str) ->
 def test_label_files_by_another_name_are_reported(tmp_path: Path) -> None:
     write_table(tmp_path, table([1]))
     write_table(tmp_path, table([1]), "F001_T2 (copy)")
+    write_table(tmp_path, "1,3\n", "F001_T1_AU06")  # an intensity file that lies here, not the occurrence
     module = bp4d(tmp_path, pictures="none")
     assert len(module.index) == 1
-    assert said(module) == [("unread-file", 1)]
+    assert said(module) == [("unread-file", 2)]
 
 
 def test_a_root_without_labels_says_what_is_missing(tmp_path: Path) -> None:

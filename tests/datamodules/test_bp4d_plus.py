@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from copy import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -138,6 +139,21 @@ def test_two_pictures_of_one_number_in_an_archive_are_refused(tmp_path: Path) ->
     write_archive(tmp_path / "2D+3D/F001.zip", {f"F001/T1/{name}.jpg": plain(1) for name in ("001", "0001")})
     with pytest.raises(DatasetError, match=r"F001\.zip holds number 1 of T1 twice"):
         _ = _plus(tmp_path).index
+
+
+def test_pictures_that_begin_at_0_are_spoken_of_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    members: dict[str, Any] = {}
+    for task in ("T1", "T6"):
+        _labels(tmp_path, 1, f"F001_{task}")
+        members |= {f"F001/{task}/00{one}.jpg": plain(10) for one in (0, 1)}
+    write_archive(tmp_path / "2D+3D/F001.zip", members)
+    _ = _plus(tmp_path, frame_offset=-1).build_index()
+    assert not caplog.records
+    _ = _plus(tmp_path).build_index()
+    assert len(caplog.records) == 1
+    assert "2 sequences (the first is F001/T1)" in caplog.text
 
 
 def test_a_root_without_pictures_says_so(tmp_path: Path) -> None:

@@ -121,6 +121,13 @@ def test_a_person_that_is_no_number_is_refused(tmp_path: Path) -> None:
         opened("casme2", settings)
 
 
+def test_a_clip_that_leads_out_of_the_root_is_refused(tmp_path: Path) -> None:
+    settings = write(tmp_path)
+    write_table(tmp_path, [(1, "../../../elsewhere", *CLIPS[0][1:])])
+    with pytest.raises(DatasetError, match=r"xlsx:2: the path '.*elsewhere' leads out of"):
+        opened("casme2", settings)
+
+
 @pytest.mark.parametrize("wrong", [{"around": -1}, {"sides": "both"}, {"units": [49]}])
 def test_options_that_make_no_sense_are_refused(wrong: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):

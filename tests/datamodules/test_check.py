@@ -231,7 +231,7 @@ def test_broken_and_missing_pictures_are_listed(tmp_path: Path, workers: int) ->
     assert checked.findings.counts() == {"missing-image": 1, "broken-image": 2}
     assert [finding.where for finding in checked.broken] == ["person 0/0.png", "person 8/2.jpg"]
     assert checked.pictures_read == 33
-    assert verdict(checked) == ("bad", "broken: 2 labels or pictures cannot be used")
+    assert verdict(checked) == ("bad", "broken: 2 of its labels and pictures cannot be used")
 
 
 def test_a_picture_of_20000_pixels_a_side_is_listed(tmp_path: Path) -> None:
@@ -355,3 +355,20 @@ def test_a_protocol_that_nobody_can_be_tested_by_is_a_finding(
     (found,) = checked.findings
     assert (found.kind, found.where) == ("no-split", "people_folds")
     assert "leaves nobody in the test part of fold 2" in found.message
+
+
+def test_a_protocol_asked_for_by_name_that_cannot_be_had_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Folder, "protocol", lambda *_: Protocol("people_folds", 1, (("P0",), ("nobody",))))
+    module = _folder(tmp_path)
+    module.settings = replace(module.settings, protocol="people_folds")
+    with pytest.raises(DatasetError, match="leaves nobody in the test part of fold 2"):
+        check_dataset(module)
+
+
+def test_people_and_sequences_that_differ_are_folded_up(tmp_path: Path) -> None:
+    """Hundreds of them must not push the plots off the page."""
+    page = _page(check_dataset(_small({"A": LEVELS["A"], "B": LEVELS["B"][:1]})), tmp_path / "out")
+    folded = page.index("more that differ")
+    assert page.index("<td>frames of the dataset</td>") < folded < page.index("<td>frames of B</td>")

@@ -13,9 +13,12 @@ import pytest
 from datamodules import faces as faces_module
 from datamodules import store as store_module
 from datamodules.base import AUDataModule
+from datamodules.crops import Crops
 from datamodules.errors import DatasetError
 from datamodules.faces import FaceSettings
+from datamodules.findings import Findings
 from datamodules.folder import Folder
+from datamodules.index import Index
 from datamodules.options import DatasetSettings
 from tests.data.folder.data import write
 from tests.datamodules.helpers import LOADING, dataset
@@ -27,7 +30,7 @@ PARTS = ("train", "val", "test")
 class Store:
     """What a dataset asks of a store, without its files."""
 
-    settings = SimpleNamespace(dataset="folder")
+    settings = SimpleNamespace(dataset="folder", identity=lambda: "folder, 224")
 
     def usable(self, ids: npt.NDArray[np.str_], places: npt.NDArray[np.str_]) -> npt.NDArray[np.bool_]:
         assert ids.tolist() == places.tolist()
@@ -79,6 +82,43 @@ def test_results_without_some_faces_are_told_apart(prepared: DatasetSettings) ->
     whole = dataset("folder", replace(prepared, prepared=None))
     assert dataset("folder", prepared).fingerprint() != whole.fingerprint()
     assert dataset("folder", prepared).pictures() != whole.pictures()
+    moved = replace(prepared, prepared=prepared.prepared / "elsewhere")  # type: ignore[operator]
+    assert dataset("folder", prepared).pictures() == dataset("folder", moved).pictures()
+
+
+class StoreOfThree(Store):
+    """Knows three samples, one of which has no face."""
+
+    def usable(
+        self, ids: npt.NDArray[np.str_], places: npt.NDArray[np.str_] | None = None
+    ) -> npt.NDArray[np.bool_]:
+        assert places is None
+        if not set(ids.tolist()) <= {"a", "b", "c"}:
+            raise DatasetError("lacks samples")
+        return np.asarray(ids != "b")
+
+    def ids(self) -> list[str]:
+        return ["a", "c"]
+
+    def missing(self) -> dict[str, str]:
+        return {"b": "no face was found"}
+
+
+@pytest.mark.parametrize(("ids", "usable"), [("abc", [True, False, True]), ("axc", [True, False, True])])
+def test_labels_alone_are_read_with_a_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ids: str, usable: list[bool]
+) -> None:
+    monkeypatch.setattr(store_module.FaceStore, "open", lambda _: StoreOfThree())
+    names, nothing = np.array(list(ids)), np.full(3, "")
+    index = Index(names, names, nothing, np.zeros((3, 1), np.float32), names)
+    findings = Findings()
+    found = Crops("folder", DatasetSettings(prepared=tmp_path), findings).usable(index)
+    assert found is not None
+    assert found.tolist() == usable
+    assert findings.counts() == {"no-face": 1}
+    other = Index(np.array(["x"]), names[:1], nothing[:1], index.labels[:1], names[:1])
+    with pytest.raises(DatasetError, match="lacks samples"):
+        Crops("folder", DatasetSettings(prepared=tmp_path), findings).usable(other)
 
 
 def test_the_store_of_another_dataset_is_refused(

@@ -114,6 +114,18 @@ def test_frames_with_holes_lose_their_rows(tmp_path: Path) -> None:
     assert _said(module) == [("missing-image", 2)]
 
 
+def test_frames_with_holes_that_end_as_the_labels_do_are_doubted(tmp_path: Path) -> None:
+    _labels(tmp_path)
+    for one in (1, 2, 4):  # 3 may have had no face; nothing is 0: rather counted from 1
+        save(tmp_path / f"img/SN001/{one}.png", plain(GREY * one))
+    assert _said(_disfa(tmp_path))[0] == ("frame-count", 3)
+    with pytest.raises(DatasetError, match=r"img/SN001 end with 4, as the labels do.*first_frame=1"):
+        _ = _disfa(tmp_path, strict=True).index
+    module = _disfa(tmp_path, first_frame=1)
+    assert _shown(module) == _ids([1, 2, 4])
+    assert _said(module) == [("missing-image", 1)]
+
+
 @pytest.mark.parametrize("frames", [3, 5])
 def test_a_frame_more_or_less_is_what_decoders_do(tmp_path: Path, frames: int) -> None:
     _labels(tmp_path)
@@ -129,7 +141,7 @@ def test_a_frame_count_off_by_more_than_one_is_reported(tmp_path: Path, frames: 
     assert _shown(module) == _ids(range(1, rows + 1))
     assert _said(module) == [("frame-count", 2)]
     with pytest.raises(
-        DatasetError, match=rf"SN001 of dataset 'disfa' has 4 label rows and {frames} pictures"
+        DatasetError, match=rf"has 4 label rows and {frames} pictures in .*LeftVideoSN001_comp\.avi"
     ):
         _ = _disfa(tmp_path, strict=True).index
 
@@ -154,6 +166,15 @@ def test_a_person_without_a_video_is_reported(tmp_path: Path) -> None:
     module = _disfa(tmp_path)
     assert module.index.people() == ["SN001"]
     assert _said(module) == [("missing-image", 4)]
+
+
+def test_a_person_without_labels_is_reported(tmp_path: Path) -> None:
+    _labels(tmp_path)
+    _left(tmp_path)
+    _left(tmp_path, person="SN010")
+    assert _said(_disfa(tmp_path)) == [("missing-labels", 1)]
+    with pytest.raises(DatasetError, match=r"LeftVideoSN010_comp\.avi shows SN010, of which there are no"):
+        _ = _disfa(tmp_path, strict=True).index
 
 
 def test_columns_go_by_the_names_of_the_files(tmp_path: Path) -> None:
@@ -208,6 +229,7 @@ def test_a_7_is_refused_and_does_not_hide_behind_the_threshold(tmp_path: Path, c
         ("1,0\n2,x\n", r"SN001_au9\.txt:2: 'x' as the label of AU9 is no number"),
         ("1;0\n2;0\n", r"SN001_au9\.txt:1: the row has 1 cells, not a frame and an intensity"),
         ("<html></html>", r"SN001_au9\.txt is HTML"),
+        ("", r"SN001_au9\.txt holds no row with a label"),
     ],
 )
 def test_a_file_that_cannot_be_meant_is_refused(tmp_path: Path, text: str, said: str) -> None:

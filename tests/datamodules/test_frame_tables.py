@@ -52,9 +52,12 @@ def test_both_ways_of_reading_agree(tmp_path: Path, text: str) -> None:
     assert table.origins[2] == f"{tmp_path}/t.csv:5"
 
 
-def test_a_table_without_rows_is_empty(tmp_path: Path) -> None:
-    assert len(_read(tmp_path / "t.csv", "frame,AU1,x,AU2\n")) == 0
-    assert len(_single(tmp_path / "u.csv", "", "AU1")) == 0
+def test_a_table_without_rows_is_refused(tmp_path: Path) -> None:
+    """A file that was cut off is no sequence without frames, and no unit that was never coded."""
+    with pytest.raises(DatasetError, match=r"t\.csv holds no row with a label"):
+        _read(tmp_path / "t.csv", "frame,AU1,x,AU2\n")
+    with pytest.raises(DatasetError, match=r"u\.csv holds no row with a label"):
+        _single(tmp_path / "u.csv", "", "AU1")
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,15 @@ def test_labelled_frames_without_a_picture_are_reported(tmp_path: Path, filmed: 
     assert PEOPLE[0] not in opened("gft", filmed).index.people()
 
 
+def test_a_video_that_is_none_loses_its_person_only(filmed: DatasetSettings, tmp_path: Path) -> None:
+    (tmp_path / f"videos/{PEOPLE[0]}.avi").write_bytes(b"RIFF\0\0\0\0AVI ")
+    module = opened("gft", filmed, pictures="videos/{participant}.avi")
+    assert module.index.people() == sorted(PEOPLE)[1:]
+    assert module.findings.counts()["broken-video"] == 1
+    with pytest.raises(DatasetError, match=rf"video .*{PEOPLE[0]}\.avi cannot be read"):
+        opened("gft", filmed, strict=True, pictures="videos/{participant}.avi")
+
+
 def test_the_users_list_is_a_protocol(tmp_path: Path) -> None:
     settings = write(tmp_path)
     module = opened("gft", settings)
