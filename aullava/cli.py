@@ -188,6 +188,9 @@ def _prepare(arguments: argparse.Namespace) -> int:
     faces = {name: value for name in names if (value := getattr(arguments, name)) is not None}
     settings = FaceFinder(FaceSettings(**faces)).settings  # refuses an unknown detector before torch loads
     config = _originals(arguments.name, arguments)
+    if config.root is not None and arguments.out.resolve().is_relative_to(Path(config.root).resolve()):
+        raise UsageError(f"--out {arguments.out} lies inside the root {config.root}: give another folder")
+    print(f"reading the labels of {arguments.name}", file=sys.stderr, flush=True)  # minutes, without a bar
     from aullava.prepare_faces import prepare_faces, told
 
     report = prepare_faces(
@@ -249,4 +252,5 @@ def _formats(text: str | None) -> tuple[str, ...] | None:
 def _print_scores(scores: Mapping[str, float]) -> None:
     width = max(map(len, scores), default=0)
     for key, value in scores.items():
-        print(f"{key:<{width}}  {value:.4f}")
+        counted = not {"support", "positives"}.isdisjoint(key.split("/"))
+        print(f"{key:<{width}}  {value:.{0 if counted else 4}f}")

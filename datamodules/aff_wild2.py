@@ -114,7 +114,7 @@ class AffWild2(StillPictures):
         if self.options.annotations:
             return self.below(self.options.annotations)
         annotations = self.below("annotations")
-        found = child(annotations, *_CHALLENGES)
+        found = child(annotations, *_CHALLENGES, folders=True)
         if found is None:
             raise DatasetError(
                 f"{annotations} has no folder AU_Detection_Challenge: set "
@@ -124,7 +124,7 @@ class AffWild2(StillPictures):
 
     def _videos(self, part: str) -> dict[str, Path]:
         """The label files of a part by the names of their videos."""
-        folder = child(self._challenge(), f"{part}_set", f"{part}*")
+        folder = child(self._challenge(), f"{part}_set", f"{part}*", folders=True)
         if folder is None:
             raise DatasetError(f"{self._challenge()} has no folder {part}_set: unpack the annotations again")
         return {path.stem: path for path in sorted(folder.glob("[!.]*.txt"))}

@@ -96,6 +96,8 @@ class BP4D(SequenceDataset):
             if kind in ("disk", "fera") and places and min(places) == 0 and options.frame_offset == 0:
                 zero_based.append(name)
             coded = sequences.Sequence(name, name.partition("/")[0], table)
+            if kind == "avi" and name in pictures and places:
+                sequences.tell_short_video(self.findings, coded, pictures[name], places, shift)
             sequences.add_sequence(rows, self.findings, coded, places, shift)
             labelled.add(name)
         sequences.tell_unlabelled(self.findings, pictures, labelled)

@@ -38,7 +38,7 @@ def occurrence_files(root: Path, findings: Findings) -> dict[str, Path]:
         DatasetError: there are none.
     """
     coding = _coding(root)
-    folder = child(coding, "AU_OCC") or coding
+    folder = child(coding, "AU_OCC", folders=True) or coding
     found: dict[str, Path] = {}
     for sequence, code, path in _label_files(folder, findings):
         if code is None:
@@ -57,7 +57,7 @@ def intensity_files(root: Path, findings: Findings) -> dict[str, dict[str, Path]
         DatasetError: there are none, one lies in the folder of another AU, or a sequence lacks one of the
         five.
     """
-    folder = child(_coding(root), "AU_INT") or below(root, "AU_INT", "AU-Intensity-Codes*")
+    folder = child(_coding(root), "AU_INT", folders=True) or below(root, "AU_INT", "AU-Intensity-Codes*")
     if folder is None:
         raise DatasetError(
             f"there is no folder AU_INT or AU-Intensity-Codes3.0 below {root}: unpack it there"

@@ -26,6 +26,9 @@ _NUMBERS = "1 2 4 5 6 7 9 10 11 12 13 14 15 16 17 18 19 20 22 23 24 27 28 29 30 
 ALL_CODED: Final = tuple(code_of(int(number)) for number in _NUMBERS.split())
 """The 34 Action Units and descriptors of the occurrence files, in their order."""
 
+SHORT_OF_PICTURES: Final = "F041/T7"
+"""Has more coded frames than pictures in every copy."""
+
 
 class BP4DPlus(SequenceDataset):
     """BP4D+: spontaneous expressions of 140 people in four coded tasks.
@@ -94,7 +97,8 @@ class BP4DPlus(SequenceDataset):
             if places and min(places) == shift == 0:
                 zero_based.append(name)
             coded = sequences.Sequence(name, name.partition("/")[0], table)
-            sequences.add_sequence(rows, self.findings, coded, places, shift)
+            surplus = len(table) if name == SHORT_OF_PICTURES else 0
+            sequences.add_sequence(rows, self.findings, coded, places, shift, surplus)
         tell_zero_based(self.name, zero_based)
         return rows.index(len(self.coded_aus()))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,8 +17,8 @@ from datamodules.expected_counts import Expected
 from datamodules.findings import Finding, Findings
 from datamodules.index import Index, check_index, out_of_range
 
-BROKEN = ("label-out-of-range", "broken-image")
-"""Findings that stop a training sooner or later: the check ends with exit code 2."""
+BROKEN = ("label-out-of-range", "broken-image", "missing-labels", "frame-count", "broken-video")
+"""Findings that stop a training, or speak of a broken structure: the check ends with exit code 2."""
 
 KEPT = 50
 """Labels out of range, and broken pictures, that are listed one by one; the others are counted."""
@@ -97,7 +97,7 @@ def check_dataset(
         if not one.agrees and expected is not None:
             findings.add("count-differs", one.what, one.sentence(expected.source))
     counts = count_labels(index, codes, scale, module.present_from)
-    folds = _folds(module, index)
+    folds = _folds(module, counts.subjects)
     sizes: Counter[tuple[int, int]] = Counter()
     if pictures:
         sizes = _read_pictures(module, index, workers, progress)
@@ -168,16 +168,21 @@ def _read_pictures(
     return sizes
 
 
-def _folds(module: AUDataModule, index: Index) -> list[PartSize]:
-    """People and faces of the parts of every fold of every protocol that can be had."""
-    people, found = index.people(), []
+def _folds(module: AUDataModule, frames: Mapping[str, int]) -> list[PartSize]:
+    """People and faces of the parts of every fold of every protocol that can be had.
+
+    Args:
+        module: the dataset.
+        frames: faces of each person, people sorted.
+    """
+    people, found = list(frames), []
     for name in module.protocols:
         try:
             protocol = module.protocol(name, people)
             for fold in range(1, len(protocol.folds) + 1):
                 split = protocol.split(people, fold)
                 parts = [split.part(part) for part in ("train", "val", "test")]
-                faces = [len(index.rows_of(part)) for part in parts]
+                faces = [sum(frames[person] for person in part) for part in parts]
                 sizes = (len(parts[0]), len(parts[1]), len(parts[2]))
                 found.append(PartSize(name, fold, sizes, (faces[0], faces[1], faces[2])))
         except DatasetError as error:

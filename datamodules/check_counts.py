@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,31 +93,60 @@ def count_labels(
         for level in range(levels):
             values[:, level] += (labels == level).sum(0)
     share = np.divide(both, asked, out=np.full_like(both, np.nan), where=asked > 0)
-    people = {person: len(index.rows_of([person])) for person in index.people()}
+    people = _Tally.of(index, [], 0).faces()
     return LabelCounts(len(index), people, known, positives, share, values)
 
 
 def compare(index: Index, codes: Sequence[str], scale: Scale, expected: Expected) -> list[Compared]:
     """Hold an index against the published counts; nothing is compared that was not counted on its scale."""
-    found = list(_frames(index, expected))
     same_scale = (expected.threshold is None) == (scale is Scale.PRESENCE)
-    if not expected.aus or not same_scale or not set(expected.aus) <= set(codes):
+    comparable = bool(expected.aus) and same_scale and set(expected.aus) <= set(codes)
+    columns = [list(codes).index(code) for code in expected.aus] if comparable else []
+    tally = _Tally.of(index, columns, _lowest(expected.threshold, scale))
+    found = list(_frames(index, tally, expected))
+    if not comparable:
         return found
-    lowest = _lowest(expected.threshold, scale)
-    columns = [list(codes).index(code) for code in expected.aus]
-
-    def counted(people: Sequence[str] | None) -> Count:
-        rows = index.labels if people is None else index.labels[index.rows_of(people)]
-        return Count(len(rows), tuple(int(n) for n in (rows[:, columns] >= lowest).sum(0)))
-
-    parts = {part: counted(people) for part, people in expected.part_subjects.items()}
+    parts = {part: tally.count(people) for part, people in expected.part_subjects.items()}
     if expected.total is not None:
-        found += _positives("the dataset", expected.aus, counted(None), expected.total)
+        found += _positives("the dataset", expected.aus, tally.count(tally.people), expected.total)
     for part, count in expected.parts.items():
         found += _positives(part, expected.aus, parts[part], count)
     for person, count in expected.subjects.items():
-        found += _positives(person, expected.aus, counted([person]), count)
+        found += _positives(person, expected.aus, tally.count([person]), count)
     return found + list(_weights(parts, expected))
+
+
+@dataclass(frozen=True, slots=True)
+class _Tally:
+    """Faces and positives of every person, added up in one pass.
+
+    Attributes:
+        people: person -> row of the tables.
+        frames: [P] int.
+        positives: [P, K] int, one column for each of the chosen units.
+    """
+
+    people: dict[str, int]
+    frames: npt.NDArray[np.int64]
+    positives: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, index: Index, columns: Sequence[int], lowest: float) -> _Tally:
+        names, whose = index.whose()
+        positives = np.zeros((len(names), len(columns)), np.int64)
+        for place, column in enumerate(columns):
+            shown = whose[index.labels[:, column] >= lowest]
+            positives[:, place] = np.bincount(shown, minlength=len(names))
+        frames = np.bincount(whose, minlength=len(names))
+        return cls({name: row for row, name in enumerate(names)}, frames, positives)
+
+    def faces(self) -> dict[str, int]:
+        return dict(zip(self.people, self.frames.tolist(), strict=True))
+
+    def count(self, people: Iterable[str]) -> Count:
+        """The sums over some people; who is not there counts nothing."""
+        rows = [self.people[person] for person in people if person in self.people]
+        return Count(int(self.frames[rows].sum()), tuple(self.positives[rows].sum(0).tolist()))
 
 
 def _lowest(threshold: float | None, scale: Scale) -> float:
@@ -127,19 +156,19 @@ def _lowest(threshold: float | None, scale: Scale) -> float:
     return 1.0 if scale is Scale.PRESENCE else float(np.nextafter(np.float32(0), np.float32(1)))
 
 
-def _frames(index: Index, expected: Expected) -> Iterator[Compared]:
+def _frames(index: Index, tally: _Tally, expected: Expected) -> Iterator[Compared]:
     """Frames of the dataset, its parts, people and sequences, and the number of people."""
-    people = set(index.people())
+    people = tally.faces()
     if expected.total is not None:
         yield _same("frames of the dataset", len(index), expected.total.frames)
     if expected.people is not None:
         yield _same("people of the dataset", len(people), expected.people)
     for part, count in expected.parts.items():
-        yield _same(f"frames of {part}", len(index.rows_of(expected.part_subjects[part])), count.frames)
+        yield _same(f"frames of {part}", tally.count(expected.part_subjects[part]).frames, count.frames)
     for person, count in expected.subjects.items():
-        yield _same(f"frames of {person}", len(index.rows_of([person])), count.frames)
-    for person in sorted(people - set(expected.subjects)) if expected.subjects else ():
-        yield _same(f"frames of {person}", len(index.rows_of([person])), 0)
+        yield _same(f"frames of {person}", people.get(person, 0), count.frames)
+    for person in sorted(set(people) - set(expected.subjects)) if expected.subjects else ():
+        yield _same(f"frames of {person}", people[person], 0)
     if expected.sequences:
         names, counts = np.unique([_sequence(one) for one in index.sample_ids], return_counts=True)
         lengths = {str(name): int(count) for name, count in zip(names, counts, strict=True)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
@@ -62,8 +63,19 @@ def summary(checked: Checked) -> str:
         lines.append(f"counts    {agree} of {len(checked.compared)} published numbers agree")
     for kind, count in checked.findings.counts().items():
         first = next(finding.message for finding in checked.findings if finding.kind == kind)
-        lines.append(f"{'ERROR' if kind in BROKEN else 'warning':<8}  {count:,} x {kind}, the first: {first}")
+        said = f": {_who_differs(checked)}" if kind == "count-differs" else f", the first: {first}"
+        lines.append(f"{'ERROR' if kind in BROKEN else 'warning':<8}  {count:,} x {kind}{said}")
     return "\n".join([*lines, f"verdict   {verdict(checked)[1]}"])
+
+
+def _who_differs(checked: Checked) -> str:
+    """Published counts that differ, in one line for the terminal; there may be hundreds."""
+    expected = checked.expected
+    assert expected is not None
+    places = {re.split(" (?:of|in) ", one.what)[-1] for one in checked.compared if not one.agrees}
+    sequences = places & set(expected.sequences)
+    people = places & {*expected.subjects, *checked.counts.subjects} - sequences
+    return f"{len(people):,} people, {len(sequences):,} sequences differ: see the report"
 
 
 def refuse_place(folder: Path) -> None:

@@ -79,7 +79,7 @@ class EmotioNet(StillPictures):
             message = (
                 f"{missing} of the {read} pictures of {table} are not there (many of their URLs are dead)"
             )
-            self.findings.add("missing-image", table, message, missing)
+            self.findings.add("dead-url", table, message, missing)
         return rows.index(len(columns))
 
     def _table(self) -> Path:

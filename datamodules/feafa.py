@@ -28,6 +28,9 @@ from datamodules.sequences import add_sequence
 OF_DISFA = "disfa:"
 """Begins the place of a picture that is read below the root of DISFA."""
 
+PART_B_SURPLUS = 14
+"""Labels of part B beyond the rows of DISFA, in every copy."""
+
 MIRRORED = tuple(FEAFA_AUS.index(action_unit(code).mirror) for code in FEAFA_AUS)
 """The columns as a viewer would call them."""
 
@@ -102,7 +105,7 @@ class FEAFA(SequenceDataset):
             table = FrameTable(numbers, labels, origins, FEAFA_AUS)
             coded = CodedSequence(one.sequence, people[one.sequence], table, DIGITS)
             places = self._beside(one) or self._in_disfa(videos.get(one.sequence))
-            add_sequence(rows, self.findings, coded, places, 0)
+            add_sequence(rows, self.findings, coded, places, 0, PART_B_SURPLUS if one.of_disfa else 0)
         return rows.index(len(FEAFA_AUS))
 
     def load_image(self, place: str) -> npt.NDArray[np.uint8]:
@@ -121,7 +124,18 @@ class FEAFA(SequenceDataset):
     def _labelled(self, findings: Findings) -> list[Labelled]:
         """The sequences of the chosen parts."""
         parts = {"a": (False,), "b": (True,), "both": (False, True)}[self.options.part]
-        return [one for one in find_labelled(self.root(), findings) if one.of_disfa in parts]
+        found = find_labelled(self.root(), findings)
+        others = [one for one in found if one.of_disfa not in parts]
+        if others:
+            part, first, last = "ab"[others[0].of_disfa], others[0].sequence, others[-1].sequence
+            findings.add(
+                "other-part",
+                self.root(),
+                f"{len(others)} sequences of part {part} below {self.root()} ({first} to {last}) are not "
+                f"read: set data.datasets.{self.name}.options.part=both if they are wanted",
+                sum(len(one.frames) for one in others),
+            )
+        return [one for one in found if one.of_disfa in parts]
 
     def _people(self, names: Sequence[str], complete: bool = True) -> dict[str, str]:
         """The person of each sequence: itself, unless the user's list says otherwise.

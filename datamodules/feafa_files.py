@@ -22,6 +22,7 @@ DIGITS = 8
 _FLAT = re.compile(r"(PV\d{3})(\d{8})", re.IGNORECASE)
 _FRAME = re.compile(r"(?:.*\D)?(\d{8})")
 _FOLDER = re.compile(r"(.*?)(?:\.output|_data)?", re.IGNORECASE)
+_OF_DISFA = re.compile(r"(\d+)\.output", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +116,9 @@ def _sequence(folder: str, stem: str) -> tuple[str, int | None]:
     frame = _FRAME.fullmatch(stem)
     name = _FOLDER.fullmatch(folder)
     sequence = folder if name is None else name[1]
-    if sequence.isdecimal():
-        sequence = f"SN{int(sequence):03d}"
+    of_disfa = _OF_DISFA.fullmatch(folder)  # `12_data` is a sequence of part A that somebody named 12
+    if of_disfa is not None:
+        sequence = f"SN{int(of_disfa[1]):03d}"
     if re.fullmatch(r"pv\d+", sequence, re.IGNORECASE):
         sequence = f"PV{int(sequence[2:]):03d}"
     return sequence, None if frame is None else int(frame[1])

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from datamodules.errors import DatasetError
 
-ORDINARY = ("unknown-label", "no-crop")
-"""Kinds that every whole copy has: labels that were not coded, frames given out without a face crop."""
+UNSAID: Final = ("unknown-label", "no-crop")
+"""Kinds of which `prepare` says nothing: labels that were not coded, frames given out without a crop."""
+
+ORDINARY: Final = (*UNSAID, "optional-absent", "no-face", "dead-url", "known-gap", "other-part")
+"""Kinds that whole copies have, so that they stop no strict run: besides those, optional parts, frames of
+which a finished store has no face, pictures gone from the web, documented gaps, and parts not asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,12 @@ class Index:
         lengths = np.diff(np.append(starts, len(self)))
         return np.flatnonzero(np.repeat(chosen, lengths))
 
+    def whose(self) -> tuple[list[str], npt.NDArray[np.int64]]:
+        """Everybody in it, sorted, and [N]: the place of each row's person in that list."""
+        starts = self._runs()
+        names, numbers = np.unique(self.subjects[starts], return_inverse=True)
+        return names.tolist(), np.repeat(numbers, np.diff(np.append(starts, len(self))))
+
     def labelled(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """[len(rows)]: which of some rows have a known label."""
         known = np.zeros(len(rows), np.bool_)

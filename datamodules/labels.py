@@ -9,8 +9,9 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -111,50 +112,72 @@ def numbered(folder: Path, suffixes: Collection[str] = PICTURES) -> dict[int, Pa
     Raises:
         DatasetError: the folder is missing, or two files have one number.
     """
-    found: dict[int, Path] = {}
-    for path in _listed(folder):
-        if path.suffix.lower() not in suffixes or not _DIGITS.search(path.stem):
+    found: dict[int, str] = {}
+    for name in _names(folder):
+        stem, _, suffix = name.rpartition(".")
+        if f".{suffix.lower()}" not in suffixes or not _DIGITS.search(stem):
             continue
-        number = natural(path.stem)
+        number = natural(stem)
         if number in found:
             raise DatasetError(
-                f"{folder} has two files of number {number}, {found[number].name} and {path.name}: "
+                f"{folder} has two files of number {number}, {found[number]} and {name}: "
                 "take one of the two out"
             )
-        found[number] = path
-    return found
+        found[number] = name
+    return {number: folder / name for number, name in found.items()}
 
 
-def child(folder: Path, *patterns: str) -> Path | None:
+def child(folder: Path, *patterns: str, folders: bool = False) -> Path | None:
     """The entry of a folder that one of the patterns names, upper and lower case alike; None: there is none.
 
     Args:
         folder: looked into one level deep.
         patterns: ``*`` and ``?`` stand for any letters; brackets and braces stand for themselves. An earlier
             pattern goes before a later one.
+        folders: look at folders alone: an archive often lies beside what was unpacked from it.
 
     Raises:
         DatasetError: the folder is missing, or one pattern fits several entries.
     """
-    entries = list(_listed(folder))
+    names = _names(folder, folders)
     for pattern in patterns:
         plain = pattern.lower().replace("[", "[[]")
-        fits = [path for path in entries if fnmatchcase(path.name.lower(), plain)]
+        fits = [name for name in names if fnmatchcase(name.lower(), plain)]
         if len(fits) > 1:
             raise DatasetError(
-                f"{folder} holds both '{fits[0].name}' and '{fits[1].name}' where one '{pattern}' is "
+                f"{folder} holds both '{fits[0]}' and '{fits[1]}' where one '{pattern}' is "
                 "expected: rename or move one of them"
             )
         if fits:
-            return fits[0]
+            return folder / fits[0]
     return None
 
 
-def _listed(folder: Path) -> Iterable[Path]:
-    """The entries of a folder that are not hidden (``.DS_Store``, ``._0001.jpg``), sorted by name."""
-    if not folder.is_dir():
-        raise DatasetError(f"there is no folder {folder}: unpack the dataset again, or correct the root")
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+def listed_folders(folder: Path) -> list[Path]:
+    """The folders in a folder that are not hidden, sorted by name.
+
+    Raises:
+        DatasetError: the folder is missing.
+    """
+    return [folder / name for name in _names(folder, folders=True)]
+
+
+def _names(folder: Path, folders: bool = False) -> list[str]:
+    """The entries of a folder that are not hidden (``.DS_Store``, ``._0001.jpg``), sorted.
+
+    Names, not paths, since folders of 20,000 pictures are common.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(
+                entry.name
+                for entry in entries
+                if not entry.name.startswith(".") and (not folders or entry.is_dir())
+            )
+    except (FileNotFoundError, NotADirectoryError):
+        raise DatasetError(
+            f"there is no folder {folder}: unpack the dataset again, or correct the root"
+        ) from None
 
 
 def _text(path: Path, encoding: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from datamodules.errors import DatasetError
-from datamodules.labels import child
+from datamodules.labels import child, listed_folders
 
 _CODE = re.compile(r"([A-Za-z]*)0*(\d+)")
 
@@ -27,7 +27,7 @@ def folders(root: Path, levels: int = 2) -> Iterator[Path]:
     for depth in range(levels + 1):
         yield from level
         if depth < levels:
-            level = [path for folder in level for path in _listed(folder) if path.is_dir()]
+            level = [path for folder in level for path in listed_folders(folder)]
 
 
 def below(root: Path, *patterns: str, levels: int = 2) -> Path | None:
@@ -45,8 +45,8 @@ def below(root: Path, *patterns: str, levels: int = 2) -> Path | None:
     for folder in folders(root, levels):
         if found is not None and len(folder.parts) == len(found.parts):
             break  # this folder lies deeper than the one whose child was found
-        fits = child(folder, *patterns)
-        if fits is None or not fits.is_dir():
+        fits = child(folder, *patterns, folders=True)
+        if fits is None:
             continue
         if found is None:
             found = fits
@@ -70,9 +70,9 @@ def by_code(folder: Path) -> dict[str, Path]:
         DatasetError: two have one code.
     """
     found: dict[str, Path] = {}
-    for path in _listed(folder):
+    for path in listed_folders(folder):
         key = code(path.name)
-        if key is None or not path.is_dir():
+        if key is None:
             continue
         if key in found:
             raise DatasetError(
@@ -80,7 +80,3 @@ def by_code(folder: Path) -> dict[str, Path]:
             )
         found[key] = path
     return found
-
-
-def _listed(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))

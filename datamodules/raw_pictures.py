@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -14,6 +15,8 @@ from datamodules.images import inside, read_image
 from datamodules.labels import PICTURES, natural, numbered
 from datamodules.layout import code
 from datamodules.video import Videos, frame_count, split_place
+
+_PERSON = re.compile(r"[FM]\d+")
 
 Places = dict[int, str]
 """Number of a picture -> its place: a path below the root, with a frame or a member of an archive if need
@@ -52,7 +55,7 @@ class RawPictures:
         """The picture files in a zip file: code of the folder they are in (``T1``) -> pictures by number.
 
         Raises:
-            DatasetError: two pictures of one folder have one number.
+            DatasetError: two pictures of one folder have one number, or they are another person's.
         """
         where = path.relative_to(self.root).as_posix()
         found: dict[str, Places] = {}
@@ -63,11 +66,23 @@ class RawPictures:
             folder = code(member.parent.name)
             if folder is None or not any(letter.isdecimal() for letter in member.stem):
                 continue
+            self._refuse_other_person(path, member)
             number, places = natural(member.stem), found.setdefault(folder, {})
             if number in places:
                 raise DatasetError(f"{path} holds number {number} of {folder} twice: download it again")
             places[number] = f"{where}!/{name}"
         return found
+
+    @staticmethod
+    def _refuse_other_person(archive: Path, member: PurePosixPath) -> None:
+        """``F001.zip`` with members of F029 would put one person's labels on another's face."""
+        for part in member.parts[:-2]:
+            shown = code(part)
+            if shown is not None and _PERSON.fullmatch(shown) and shown != code(archive.stem):
+                raise DatasetError(
+                    f"{archive} holds pictures of {part} ({member}) and not of {archive.stem}: give it its "
+                    "own name, or download it again"
+                )
 
     def load(self, place: str) -> npt.NDArray[np.uint8]:
         """The picture at a place, RGB uint8 [H, W, 3]."""

@@ -37,7 +37,12 @@ class Sequence:
 
 
 def add_sequence(
-    rows: IndexRows, findings: Findings, sequence: Sequence, places: Mapping[int, str] | None, shift: int
+    rows: IndexRows,
+    findings: Findings,
+    sequence: Sequence,
+    places: Mapping[int, str] | None,
+    shift: int,
+    surplus: int = 0,
 ) -> None:
     """Add every coded frame that has a picture; what is left out becomes one finding for each reason.
 
@@ -47,6 +52,7 @@ def add_sequence(
         sequence: the coded frames.
         places: picture number -> place; None: labels alone are read, without places.
         shift: added to a frame number of the labels, it is the number of the picture.
+        surplus: how many frames every copy has coded beyond the last picture, as is documented.
     """
     table = sequence.table
     uncoded = (table.labels == UNKNOWN).all(axis=1)
@@ -55,13 +61,26 @@ def add_sequence(
     if places is not None:
         numbers = (table.frames + shift).tolist()
         lacking = keep & np.array([number not in places for number in numbers], dtype=np.bool_)
-        _leave_out(findings, sequence, lacking, "missing-image", "have no picture")
+        beyond = table.frames + shift > max(places, default=table.frames.max(initial=0) + shift)
+        documented = lacking.sum() <= surplus and not (lacking & ~beyond).any()
+        kind = "known-gap" if documented else "missing-image"
+        _leave_out(findings, sequence, lacking, kind, "have no picture")
         keep &= ~lacking
     chosen = Sequence(sequence.name, sequence.subject, table.rows(keep), sequence.digits)
     frames = chosen.table.frames.tolist()
     found = [""] * len(frames) if places is None else [places[frame + shift] for frame in frames]
     origins = chosen.table.origins.texts()
     rows.extend(chosen.ids(), chosen.subject, found, chosen.table.labels, origins, sequence=chosen.name)
+
+
+def tell_short_video(
+    findings: Findings, sequence: Sequence, video: Path, places: Mapping[int, str], shift: int
+) -> None:
+    """Report a video that ends more than one frame before its labels: it may be truncated."""
+    coded, shown = int(sequence.table.frames.max(initial=0)), max(places, default=-1) - shift
+    if places and coded - shown > 1:
+        said = f"{video} ends with frame {shown} and the labels of {sequence.name} with {coded}: copy it anew"
+        findings.add("frame-count", video, said, coded - shown)
 
 
 def tell_unlabelled(findings: Findings, pictures: Mapping[str, Path], labelled: Iterable[str]) -> None:

@@ -85,11 +85,11 @@ class UNBC(StillPictures):
     def build_index(self) -> Index:
         """One row per FACS file whose picture is there and whose pain score fits."""
         images, labelled = self.below("Images"), self.below("Frame_Labels")
-        pain = child(labelled, "PSPI")
+        pain = child(labelled, "PSPI", folders=True)
         if pain is None:
             message = f"{labelled} has no folder PSPI, so the units cannot be checked by the pain score"
             self.findings.add("optional-absent", labelled, message)
-        rows, checked, wrong = IndexRows(), 0, 0
+        rows, checked, wrong, unchecked = IndexRows(), 0, 0, 0
         pictures: dict[str, dict[str, Path]] = {}
         for person, sequence, path in facs_files(self.below("Frame_Labels", "FACS")):
             key, stem = f"{person}/{sequence}", path.name[: -len(SUFFIX)]
@@ -98,6 +98,7 @@ class UNBC(StillPictures):
             units = read_facs(path)
             score = None if pain is None else _score(pain / key / path.name)
             checked += score is not None
+            unchecked += pain is not None and score is None
             if score is not None and score != pain_of(units):
                 wrong += 1
                 message = (
@@ -112,6 +113,9 @@ class UNBC(StillPictures):
                 rows.add(
                     f"{key}/{stem}", person, place, self._labels(units, path), str(path), sequence=sequence
                 )
+        if unchecked:
+            message = f"{unchecked} frames have no file in {pain}, so no score checks their units"
+            self.findings.add("optional-absent", str(pain), message, unchecked)
         if wrong > WRONG_PAIN_SHARE * checked:
             raise DatasetError(
                 f"{wrong} of {checked} FACS files in {labelled} differ from the scores of their PSPI files: "
