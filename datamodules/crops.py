@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -56,23 +56,12 @@ class Crops:
             found = np.isin(index.sample_ids, [*store.ids(), *store.missing()])
             found[found] = store.usable(index.sample_ids[found] if found.any() else index.sample_ids)
         if not found.all():
-            self._tell_left_out(index.sample_ids[~found].tolist(), len(index))
+            first, count = str(index.sample_ids[int(np.argmin(found))]), int((~found).sum())
+            said = f"{count} of {len(index)} samples of dataset '{self.dataset}' are left out: the store "
+            reason = store.missing().get(first, "it was prepared without this sample")
+            said += f"{self.settings.prepared} has no face of them (first '{first}': {reason})"
+            self.findings.add("no-face", self.settings.prepared, said, count)
         return found
-
-    def _tell_left_out(self, left_out: Sequence[str], total: int) -> None:
-        """Frames without a face are ordinary; a store that was made without them is another matter."""
-        known, without = self.store().missing(), "it was prepared without this sample"
-        for kind, wanted in (("no-face", True), ("not-in-store", False)):
-            these = [sample_id for sample_id in left_out if (sample_id in known) is wanted]
-            if these:
-                self.findings.add(
-                    kind,
-                    self.settings.prepared,
-                    f"{len(these)} of {total} samples of dataset '{self.dataset}' are left out: the store "
-                    f"{self.settings.prepared} has no face of them (first '{these[0]}': "
-                    f"{known.get(these[0], without)})",
-                    len(these),
-                )
 
     def picture(self, sample_id: str, original: Callable[[], Picture]) -> Picture:
         """The picture of a sample, RGB uint8 [H, W, 3].

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from aullava.cli import VERBS, main
+from aullava.cli import VERBS, _print_scores, main
 from aullava.config.load import Resolved, resolve
 from aullava.config.show import save
 from aullava.vocabulary import vocabulary
@@ -226,6 +226,11 @@ def test_fit_hands_over_the_resolved_config(
     assert main(["fit", "mine.yaml", "seed=4"]) == 0
     assert (jobs.asked[0].config.experiment, jobs.asked[0].config.seed) == ("mine", 4)
     assert capsys.readouterr().out == "run: runs/mine/1\n"
+
+
+def test_counts_are_printed_as_whole_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    _print_scores({"test/x/support/AU1": 1234.0, "test/x/positives/AU1": 7.0, "test/x/f1/AU1": 0.5})
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == ["1234", "7", "0.5000"]
 
 
 @pytest.mark.parametrize(("verb", "split"), [("validate", "val"), ("test", "test")])

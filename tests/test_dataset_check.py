@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from aullava.cli import main
+from tests.data.bp4d.data import write_avi
 from tests.data.folder.data import write
+from tests.datamodules.bp4d_roots import table, write_pictures, write_table
 
 LEVEL = "options.scale=level"
 
@@ -54,6 +56,36 @@ def test_a_label_out_of_range_is_an_error(tmp_path: Path, capsys: pytest.Capture
     write(tmp_path)
     assert _check(tmp_path) == 2  # the scale is presence by default, and the labels are levels
     assert "label-out-of-range" in capsys.readouterr().out
+
+
+def _check_bp4d(root: Path) -> int:
+    return main(["datasets", "check", "bp4d", "--root", str(root), "--out", str(root / "out")])
+
+
+def test_pictures_without_their_labels_are_a_broken_structure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for task in ("T1", "T2"):
+        write_table(tmp_path, table([1]), f"F001_{task}")
+        write_pictures(tmp_path / f"Sequences(2D+3D)/F001/{task}", "0001.jpg")
+    assert _check_bp4d(tmp_path) == 0
+    (tmp_path / "AUCoding/AU_OCC/F001_T1.csv").unlink()
+    assert _check_bp4d(tmp_path) == 2
+    assert "ERROR     1 x missing-labels, the first: " in capsys.readouterr().out
+    assert "missing-labels" in (tmp_path / "out/report.html").read_text()
+
+
+@pytest.mark.parametrize(("kind", "frames"), [("frame-count", 3), ("broken-video", 0)])
+def test_a_video_that_was_cut_off_is_a_broken_structure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, frames: int
+) -> None:
+    write_avi(tmp_path, tasks=(1, 2))
+    write_table(tmp_path, table([1, 2, 3, 4, 5]), "F001_T1")
+    if not frames:
+        (tmp_path / "videos/2F01_01.avi").write_bytes(bytes(100))
+    assert _check_bp4d(tmp_path) == 2
+    assert f"x {kind}, the first: " in capsys.readouterr().out
+    assert (tmp_path / "out/report.json").is_file()
 
 
 @pytest.mark.parametrize(

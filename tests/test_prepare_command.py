@@ -117,6 +117,7 @@ def test_it_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert f"without a crop: 1 (no face found), listed in {out / 'missing.csv'}" in lines
     assert f"without a crop: 1 (unreadable), listed in {out / 'missing.csv'}" in lines
     assert lines[-1] == f"to read it: data.datasets.folder.prepared={out}"
+    assert said.err.startswith("reading the labels of folder\n")
     assert "prepare folder: 100%" in said.err
     assert "image/s" in said.err
     settings = FaceStore.open(out).settings
@@ -150,6 +151,19 @@ def test_a_mistake_is_answered_in_one_line(
     assert (told.out, told.err.count("\n")) == ("", 1)
     assert told.err.startswith(f"aullava: {said}")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("place", [".", "faces/of/it"])
+def test_a_store_inside_the_root_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str
+) -> None:
+    root = write_people(tmp_path / "people")
+    out = root / place
+    before = sorted(root.rglob("*"))
+    assert main(["prepare", "folder", "--root", str(root), "--out", str(out)]) == 2
+    told = f"aullava: --out {out} lies inside the root {root}: give another folder\n"
+    assert capsys.readouterr() == ("", told)
+    assert sorted(root.rglob("*")) == before
 
 
 def test_strict_refuses_the_first_broken_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -74,7 +74,24 @@ def test_a_video_that_ends_early_loses_its_last_rows_only(tmp_path: Path) -> Non
     write_table(tmp_path, table([2, 3, 4, 5]), "F001_T1")
     module = bp4d(tmp_path)
     assert [str(one) for one in module.index.sample_ids] == ["F001/T1/0002", "F001/T1/0003"]
-    assert said(module) == [("missing-image", 2)]
+    assert said(module) == [("frame-count", 2), ("missing-image", 2)]
+    assert (
+        "2F01_01.avi ends with frame 3 and the labels of F001/T1 with 5"
+        in next(iter(module.findings)).message
+    )
+
+
+def test_a_frame_more_in_the_labels_than_in_the_video_is_what_decoders_do(tmp_path: Path) -> None:
+    write_avi(tmp_path, tasks=(1,))
+    write_table(tmp_path, table([2, 3, 4]), "F001_T1")
+    assert said(bp4d(tmp_path)) == [("missing-image", 1)]
+
+
+def test_an_archive_beside_the_unpacked_folder_does_not_matter(tmp_path: Path) -> None:
+    write_table(tmp_path, table([1]))
+    write_pictures(tmp_path / "Sequences(2D+3D)/F001/T1", "0001.jpg")
+    save_text(tmp_path / "Sequences(2D+3D).zip", "PK")
+    assert greys(bp4d(tmp_path)) == {"F001/T1/0001": 1}
 
 
 def test_the_packaging_can_be_chosen(tmp_path: Path) -> None:

@@ -75,7 +75,8 @@ def test_frame_k_of_the_labels_is_frame_k_minus_1_of_a_video(settings_of: Small)
 def test_a_sequence_with_more_labels_than_pictures_loses_the_rest(settings_of: Small) -> None:
     """F041/T7."""
     module = dataset("bp4d_plus", settings_of("bp4d_plus"))
-    assert module.findings.counts() == {"missing-image": 1}
+    assert module.findings.counts() == {"known-gap": 1}
+    assert len(dataset("bp4d_plus", settings_of("bp4d_plus"), strict=True).index) == len(module.index)
     assert "F041_T7.csv:5: 1 of 4 coded frames of F041/T7" in next(iter(module.findings)).message
 
 
@@ -168,7 +169,25 @@ def test_an_archive_that_was_removed_takes_its_rows_along(tmp_path: Path, settin
     (tmp_path / "copy/2D+3D/F001.zip").unlink()
     module = _plus(tmp_path / "copy")
     assert "F001" not in module.index.people()
+    assert module.findings.counts() == {"missing-image": 6, "known-gap": 1}
+
+
+def test_no_pictures_at_all_are_no_known_gap(tmp_path: Path, settings_of: Small) -> None:
+    shutil.copytree(settings_of("bp4d_plus").root or "", tmp_path / "copy")
+    (tmp_path / "copy/2D+3D/F041.zip").unlink()
+    assert _plus(tmp_path / "copy").build_index() is not None
+    module = _plus(tmp_path / "copy")
+    assert "F041" not in module.index.people()
     assert module.findings.counts() == {"missing-image": 7}
+
+
+def test_an_archive_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    _labels(tmp_path, 1)
+    write_archive(tmp_path / "2D+3D/F001.zip", {"F029/T1/001.jpg": plain(10)})
+    with pytest.raises(DatasetError, match=r"F001\.zip holds pictures of F029 \(F029/T1/001\.jpg\)"):
+        _ = _plus(tmp_path).index
+    write_archive(tmp_path / "2D+3D/F001.zip", {"Disk1/f1/T1/001.jpg": plain(10)})
+    assert _greys(_plus(tmp_path)) == {"F001/T1/0001": 1}
 
 
 @pytest.mark.parametrize("wrong", [{"labels": "both"}, {"pictures": "avi"}, {"frame_offset": 3}])

@@ -46,8 +46,9 @@ def test_dead_pictures_are_counted(tmp_path: Path) -> None:
     module = opened("emotionet", write(tmp_path))
     assert set(DEAD).isdisjoint(ids_of(module))
     told = f"2 of the 36 pictures of {tmp_path / TABLE}.csv are not there (many of their URLs are dead)"
-    assert messages(module, "missing-image") == [told]
-    assert module.findings.counts()["missing-image"] == len(DEAD)
+    assert messages(module, "dead-url") == [told]
+    assert module.findings.counts()["dead-url"] == len(DEAD)
+    assert ids_of(opened("emotionet", write(tmp_path), strict=True)) == ids_of(module)
 
 
 def test_pictures_are_found_by_name_in_any_folder_and_case(tmp_path: Path) -> None:

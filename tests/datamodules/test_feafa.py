@@ -55,6 +55,7 @@ def _disfa(root: Path, frames: int, video: int = 2) -> Path:
         ("top/walk_data", "00000994", "walk"),
         ("flat", "PV05700000994", "PV057"),
         ("pv57.OUTPUT", "00000994", "PV057"),
+        ("top/12_data", "00000994", "12"),
     ],
 )
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".BMP"])
@@ -99,7 +100,11 @@ def test_frames_without_a_label_file_are_no_rows_and_stray_files_none_either(set
     frames = {one.rpartition("/")[2] for one in _ids(module)}  # type: ignore[arg-type]
     assert frames == {"00000000", "00000001", "00000994"}
     assert len(module.index.people()) == 9
-    assert len(module.findings) == 0
+    (found,) = module.findings
+    assert (found.kind, found.count) == ("other-part", 2)
+    assert "1 sequences of part b" in found.message
+    assert "(SN002 to SN002) are not read: set data.datasets.feafa.options.part=both" in found.message
+    assert len(dataset("feafa", settings_of("feafa"), strict=True).index) == len(module.index)
 
 
 def test_a_label_file_without_a_picture_is_reported(tmp_path: Path) -> None:
@@ -186,7 +191,16 @@ def test_labels_beyond_the_video_are_left_out(tmp_path: Path) -> None:
     write_part_b(tmp_path / "b", 2, (0, 1, 2, 3))
     module = _feafa(tmp_path / "b", part="b", disfa_root=str(_disfa(tmp_path / "disfa", 2)))
     assert _ids(module) == ["SN002/00000000", "SN002/00000001"]
-    assert module.findings.counts() == {"missing-image": 2}
+    assert module.findings.counts() == {"known-gap": 2}
+    strict = _feafa(tmp_path / "b", strict=True, part="b", disfa_root=str(tmp_path / "disfa"))
+    assert _ids(strict) == _ids(module)
+
+
+def test_more_labels_beyond_the_video_than_every_copy_has_are_missing_pictures(tmp_path: Path) -> None:
+    write_part_b(tmp_path / "b", 2, range(17))
+    module = _feafa(tmp_path / "b", part="b", disfa_root=str(_disfa(tmp_path / "disfa", 2)))
+    assert len(module.index) == 2
+    assert module.findings.counts() == {"missing-image": 15}
 
 
 def test_pictures_beside_the_labels_go_before_the_videos(tmp_path: Path) -> None:

@@ -25,6 +25,13 @@ def test_a_strict_run_stops_at_the_first() -> None:
         Findings(strict=True).add("missing-image", "x.png", "the picture is gone")
 
 
+@pytest.mark.parametrize("kind", ["optional-absent", "no-face", "dead-url", "known-gap", "other-part"])
+def test_what_whole_copies_have_stops_no_strict_run(kind: str) -> None:
+    findings = Findings(strict=True)
+    findings.add(kind, "x", "it is as it is everywhere")
+    assert findings.counts() == {kind: 1}
+
+
 def test_unknown_labels_are_part_of_every_dataset_and_stop_nothing() -> None:
     findings = Findings(strict=True)
     findings.add("unknown-label", "F001_T1.csv", "7 labels are 9", 7)

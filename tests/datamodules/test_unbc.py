@@ -99,6 +99,16 @@ def test_without_pain_scores_it_goes_on_and_says_so(tmp_path: Path) -> None:
     assert module.findings.counts() == {"optional-absent": 1}
 
 
+def test_frames_without_a_pain_score_are_counted(tmp_path: Path) -> None:
+    settings = write(tmp_path)
+    for frame in (1, 2):
+        (tmp_path / f"Frame_Labels/PSPI/{stem(WHO, frame)}_facs.txt").unlink()
+    module = opened("unbc", settings, strict=True)
+    assert len(module.index) == len(PEOPLE) * len(FRAMES)
+    assert module.findings.counts() == {"optional-absent": 2}
+    assert "2 frames have no file in" in messages(module, "optional-absent")[0]
+
+
 def test_a_unit_that_is_listed_with_intensity_zero_is_unknown(tmp_path: Path) -> None:
     settings = write(tmp_path)
     write_frame(tmp_path, WHO, 1, {25: 0, 12: 2}, 0)
