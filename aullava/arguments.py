@@ -57,6 +57,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     says = "cut the faces of a dataset out, once, into a store that is read fast"
     _prepare(verb("prepare", says, "prepare disfa --root /data/DISFA --out /data/disfa_faces"))
+    says = "compare predictions of several programs on the same labels"
+    _compare(verb("compare", says, "compare ours.csv openface.csv --labels labels.csv"))
     demo = verb("demo", "train, score and show the whole thing on synthetic faces", "demo")
 
     for parts in (fit, config):
@@ -88,6 +90,26 @@ def _predict(parts: argparse.ArgumentParser) -> None:
     formats = "presence, level, intensity, or several with commas between; default: those trained"
     parts.add_argument("--formats", help=formats)
     parts.add_argument("--out", type=Path, metavar="DIR", help="write tables and drawings into this folder")
+
+
+def _compare(parts: argparse.ArgumentParser) -> None:
+    about = "of `aullava predict`, OpenFace, py-feat or LibreFace; the others are set beside the first"
+    parts.add_argument("files", type=Path, nargs="+", metavar="CSV", help=about)
+    about = "columns subject, file (or frame, or video and frame), and Action Units such as AU12"
+    parts.add_argument("--labels", type=Path, required=True, metavar="CSV", help=about)
+    parts.add_argument(
+        "--out", type=Path, metavar="DIR", help="write compare.csv, .json and .md into this folder"
+    )
+    parts.add_argument("--aus", metavar="AU1,AU2", help="score these only; default: all of the labels")
+    about = "what the labels mean; default: read off their values"
+    parts.add_argument("--scale", choices=("presence", "level", "intensity"), help=about)
+    about = "the level from which an Action Unit is present, for labels and files alike; default 2"
+    parts.add_argument("--level-from", type=float, default=2.0, metavar="LEVEL", help=about)
+    about = "the number of a video's first frame in the labels; default 1"
+    parts.add_argument("--first-frame", type=int, default=1, metavar="N", help=about)
+    parts.add_argument("--common", action="store_true", help="score only the frames that every file has")
+    parts.add_argument("--draws", type=int, default=1000, metavar="N", help="of people, for the intervals")
+    parts.add_argument("--seed", type=int, default=0, metavar="N", help="of the draws")
 
 
 def _datasets(parts: argparse.ArgumentParser) -> None:

@@ -15,6 +15,7 @@ from aullava.features import FaceFeatures
 from aullava.models.vision import ImagePreprocessor, VisionEncoder
 from datamodules.action_units import Scale
 from datamodules.base import AUDataModule
+from datamodules.formats import own_thresholds
 
 MAX_TRAINING_FACES = 5000
 """The probe learns on at most so many faces, evenly spread: its kernel grows with their square."""
@@ -60,7 +61,7 @@ class Baselines:
             constants[PRESENT] = always_present(len(test), count, scale)
         if scale is not Scale.PRESENCE:  # the rounded mean of a rare AU is "absent": always_zero shows it
             constants[MEAN] = training_mean(target, len(test), scale)
-        book = ScoreBook(data.asked_aus, scale)
+        book = ScoreBook(data.asked_aus, scale, own_thresholds(data))
         said = {PROBE: answers} | {name: ProbeAnswers(values, None) for name, values in constants.items()}
         return {name: _scored(book, one, truth) for name, one in said.items()}
 

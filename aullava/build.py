@@ -28,6 +28,7 @@ from datamodules import registry
 from datamodules.action_units import Scale
 from datamodules.base import AUDataModule
 from datamodules.faces import FaceSettings
+from datamodules.formats import own_thresholds
 from datamodules.mixture import Mixture
 from datamodules.options import DatasetSettings, LoaderSettings, MixtureSettings
 
@@ -113,7 +114,10 @@ def build_module(
 ) -> AULightningModule:
     """Model, questions and optimiser as one Lightning module; the data learn how to make batches."""
     data.connect(collator, collator.prompts)
-    asked = [Asked(member.name, member.asked_aus, member.coded_scale()) for member in data.members]
+    asked = [
+        Asked(member.name, member.asked_aus, member.coded_scale(), own_thresholds(member))
+        for member in data.members
+    ]
     return AULightningModule(model, collator, asked, config.optim, config.trainer.max_steps)
 
 

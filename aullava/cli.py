@@ -200,6 +200,24 @@ def _prepare(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _compare(arguments: argparse.Namespace) -> int:
+    if len(arguments.files) < 2:
+        raise UsageError("give two files of predictions or more: aullava compare A.csv B.csv --labels L.csv")
+    if arguments.draws < 1 or not 0 < arguments.level_from <= 5:
+        raise UsageError("--draws must be 1 or more, and --level-from above 0 and at most 5")
+    for path in (*arguments.files, arguments.labels):
+        if not path.is_file():
+            raise UsageError(f"there is no file {path}: give the names of CSV files")
+    aus = None if arguments.aus is None else [word.strip() for word in arguments.aus.split(",")]
+    from aullava.comparison import run_compare
+    from aullava.evaluation.compare import Rule
+
+    level, first = arguments.level_from, arguments.first_frame
+    rule = Rule(level, first, arguments.common, arguments.draws, arguments.seed)
+    print(run_compare(arguments.files, arguments.labels, aus, arguments.scale, rule, arguments.out), end="")
+    return 0
+
+
 def _demo(arguments: argparse.Namespace) -> int:
     from aullava.config.fragments import EXPERIMENTS
     from aullava.config.load import resolve
@@ -219,6 +237,7 @@ VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "config": _config,
     "datasets": _datasets,
     "prepare": _prepare,
+    "compare": _compare,
     "demo": _demo,
 }
 

@@ -68,6 +68,13 @@ def thresholds(dataset: AUDataModule) -> tuple[float, ...]:
     return tuple(found)
 
 
+def own_thresholds(dataset: AUDataModule) -> tuple[float, ...] | None:
+    """As `thresholds`; None where the dataset has none, or its labels are presence already."""
+    found = [dataset.present_from(code) for code in dataset.asked_aus]
+    known = tuple(one for one in found if one is not None)
+    return None if dataset.coded_scale() is Scale.PRESENCE or len(known) < len(found) else known
+
+
 class InFormat(AUDataModule):
     """A dataset in a format that is derived from its labels.
 

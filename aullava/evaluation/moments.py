@@ -1,4 +1,4 @@
-"""Counts, means and sums of squared deviations that can be merged: all that a correlation needs."""
+"""Counts, means and sums of squared deviations: all that a correlation needs."""
 
 from __future__ import annotations
 
@@ -31,24 +31,3 @@ def moments(x: Tensor, y: Tensor, known: Tensor) -> Tensor:
     dx, dy = deviations
     statistics = torch.stack([count, *means, (dx * dx).sum(0), (dy * dy).sum(0), (dx * dy).sum(0)])
     return statistics * (count > 0)
-
-
-def merge_moments(parts: Tensor) -> Tensor:
-    """Merge the statistics of disjoint rows by the pairwise update of Chan, Golub and LeVeque (1979).
-
-    Args:
-        parts: float64 [P, 6, A], each as `moments` returns it; zeros where there were no rows.
-
-    Returns:
-        float64 [6, A]: the statistics of all rows together.
-    """
-    merged = parts[0]
-    for part in parts[1:]:
-        count = merged[0] + part[0]
-        share = part[0] / count.clamp(min=1)
-        dx, dy = part[1] - merged[1], part[2] - merged[2]
-        weight = merged[0] * share
-        means = torch.stack([merged[1] + dx * share, merged[2] + dy * share])
-        between = torch.stack([weight * dx * dx, weight * dy * dy, weight * dx * dy])
-        merged = torch.cat([count[None], means, merged[3:] + part[3:] + between])
-    return merged

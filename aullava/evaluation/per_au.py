@@ -5,8 +5,8 @@ Rules that all metrics share:
       nothing else is padding); an UNKNOWN prediction is an answer that could not be read, and `InvalidRate`
       counts it.
     * An Action Unit without support is NaN, never 0, and `macro` leaves it out of the mean.
-    * The sums of several processes, or of `merge_state`, are merged, not approximated: the result is that of
-      one process over all rows (counts exactly, the other sums to the last bits).
+    * Several processes, or `merge_state`, give the bits of one process over all rows: decisions are counted,
+      and whatever is no count is computed from all rows in one order (`rows`).
     * torchmetrics squeezes what `compute` returns: with a single Action Unit it is a scalar, not [1].
 """
 
@@ -64,6 +64,13 @@ class PerAUMetric(Metric):
 
     def _zeros(self, *shape: int) -> Tensor:
         return torch.zeros(*shape, len(self.aus), dtype=torch.float64)
+
+    def _from(self, threshold: float | Sequence[float]) -> tuple[float, ...]:
+        """One threshold for each Action Unit."""
+        each = (threshold,) * len(self.aus) if isinstance(threshold, int | float) else tuple(threshold)
+        if len(each) != len(self.aus):
+            raise ValueError(f"Expected one threshold or {len(self.aus)}, but got {len(each)}")
+        return each
 
     def _checked(self, preds: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """A batch as float64, and the mask of the pairs that count; all [B, A]."""

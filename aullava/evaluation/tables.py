@@ -12,7 +12,9 @@ LONGEST_NAME: Final = 32
 AVERAGE: Final = "avg"
 NO_SUPPORT: Final = "-"
 
-STYLES: Final = MappingProxyType({"f1": ("F1 x 100", 100, 1), "mae": ("MAE", 1, 3), "pcc": ("PCC", 1, 3)})
+STYLES: Final = MappingProxyType(
+    {"f1": ("F1 x 100", 100, 1), "mae": ("MAE", 1, 3), "pcc": ("PCC", 1, 3), "icc": ("ICC(3,1)", 1, 3)}
+)
 """Metric -> its title, the factor it is printed with, its decimals; F1 as the field's papers print it."""
 
 Scores = Mapping[str, float]
@@ -25,7 +27,7 @@ def text_table(rows: Mapping[str, Scores], aus: Sequence[str], metric: str, widt
         rows: names of models and baselines -> scores as `ScoreBook.compute` gives them. The support is read
             off the first row; a row whose answers could not all be read is named below the table.
         aus: codes of the Action Units, in order.
-        metric: f1, mae or pcc.
+        metric: f1, mae, pcc or icc.
         width: columns of the terminal, 60 or more.
 
     Returns:
@@ -68,7 +70,7 @@ def markdown_table(rows: Mapping[str, Scores], aus: Sequence[str], metric: str) 
     Args:
         rows: as for `text_table`.
         aus: codes of the Action Units, in order.
-        metric: f1, mae or pcc.
+        metric: f1, mae, pcc or icc.
 
     Returns:
         Lines, the last one ended.

@@ -24,11 +24,12 @@ from datamodules.action_units import UNKNOWN, Scale
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is asked of one dataset: its name, codes and scale."""
+    """What is asked of one dataset: name, codes, scale and, for one more F1, its own thresholds."""
 
     name: str
     aus: tuple[str, ...]
     scale: Scale
+    present_from: tuple[float, ...] | None = None
 
 
 class AULightningModule(LightningModule):
@@ -56,7 +57,7 @@ class AULightningModule(LightningModule):
         self.datasets = tuple(datasets)
         self.optim = optim
         self.max_steps = max_steps
-        self.books = nn.ModuleList(ScoreBook(one.aus, one.scale) for one in datasets)
+        self.books = nn.ModuleList(ScoreBook(one.aus, one.scale, one.present_from) for one in datasets)
         self.scores: dict[str, float] = {}
         # Frozen weights are not in a checkpoint, and so not missed when it is loaded.
         self.strict_loading = False
@@ -107,7 +108,13 @@ class AULightningModule(LightningModule):
         answers = answer_prompts(self.model, self.collator, batch)
         book = self.books[dataset]
         assert isinstance(book, ScoreBook)
-        book.update(answered_values(answers, batch), batch.targets)
+        probabilities = answered_probabilities(answers, batch)
+        book.update(
+            answered_values(answers, batch),
+            batch.targets,
+            probabilities=probabilities,
+            ids=batch.sample_ids,
+        )
         return {"answers": answers}
 
     def _close(self, stage: str) -> None:
@@ -122,8 +129,17 @@ class AULightningModule(LightningModule):
 
 def answered_values(answers: Sequence[Answer], batch: PromptBatch) -> Tensor:
     """The answers in the columns of the targets, float32 [B, A]; UNKNOWN where nothing was asked or read."""
+    return _in_columns([answer.values for answer in answers], answers, batch)
+
+
+def answered_probabilities(answers: Sequence[Answer], batch: PromptBatch) -> Tensor:
+    """The probabilities beside the answers, float32 [B, A]; UNKNOWN where there is none."""
+    known = [np.nan_to_num(answer.slot_probs, nan=UNKNOWN) for answer in answers]
+    return _in_columns(known, answers, batch)
+
+
+def _in_columns(rows: Sequence[np.ndarray], answers: Sequence[Answer], batch: PromptBatch) -> Tensor:
     values = torch.full_like(batch.targets, UNKNOWN, device="cpu")
-    for row, (answer, aus) in enumerate(zip(answers, batch.aus, strict=True)):
-        columns = [aus.index(code) for code in answer.aus]
-        values[row, columns] = torch.from_numpy(answer.values)
+    for row, (said, answer, aus) in enumerate(zip(rows, answers, batch.aus, strict=True)):
+        values[row, [aus.index(code) for code in answer.aus]] = torch.from_numpy(said)
     return values.to(batch.targets.device)

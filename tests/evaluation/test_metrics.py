@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,24 +13,89 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import pearsonr
-from sklearn.metrics import f1_score, mean_absolute_error
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    balanced_accuracy_score,
+    f1_score,
+    mean_absolute_error,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+    root_mean_squared_error,
+)
 from torch import Tensor
 from torch.multiprocessing.spawn import spawn
 
-from aullava.evaluation.counts import InvalidRate, PerAUSupport
-from aullava.evaluation.metrics import PerAUF1, PerAUMAE, PerAUPearson
+from aullava.evaluation.counts import AnswerDiversity, InvalidRate, PerAUSupport
+from aullava.evaluation.metrics import (
+    F1Micro,
+    PerAUAccuracy,
+    PerAUBalancedAccuracy,
+    PerAUCCC,
+    PerAUF1,
+    PerAUICC,
+    PerAUMAE,
+    PerAUNormalisedF1,
+    PerAUPearson,
+    PerAUPrecision,
+    PerAURecall,
+    PerAURMSE,
+)
 from aullava.evaluation.per_au import PerAUMetric, macro
-from datamodules.action_units import UNKNOWN
+from aullava.evaluation.ranking import PerAUAUROC, PerAUAveragePrecision
+from aullava.evaluation.rows import PerAURows, pairs_of
+from aullava.evaluation.scores import ScoreBook
+from datamodules.action_units import UNKNOWN, Scale
 
 AUS = ("AU1", "AU2", "AU4", "AU12")
 EXACT = 1e-12
 Case = tuple[Callable[[], PerAUMetric], Callable[[np.ndarray, np.ndarray], float]]
 
+
+def _skewed_f1(preds: np.ndarray, target: np.ndarray) -> float:
+    """Absent rows weigh so that present and absent are equally frequent: what skew normalisation means."""
+    weight = np.where(target, 1.0, target.sum() / (~target).sum())
+    return float(f1_score(target, preds, sample_weight=weight))
+
+
+def _ccc(x: np.ndarray, y: np.ndarray) -> float:
+    covariance = np.cov(x, y, bias=True)
+    return float(2 * covariance[0, 1] / (covariance[0, 0] + covariance[1, 1] + (x.mean() - y.mean()) ** 2))
+
+
+def _icc(x: np.ndarray, y: np.ndarray) -> float:
+    """ICC(3,1) from the table of a two-way analysis of variance, written out."""
+    table = np.stack([x, y], axis=1)
+    n, k = table.shape
+    rows, columns, mean = table.mean(1), table.mean(0), table.mean()
+    ms_rows = k * ((rows - mean) ** 2).sum() / (n - 1)
+    residual = table - rows[:, None] - columns[None] + mean
+    ms_error = (residual**2).sum() / ((n - 1) * (k - 1))
+    return float((ms_rows - ms_error) / (ms_rows + (k - 1) * ms_error))
+
+
 CASES: dict[str, Case] = {
     "f1": (lambda: PerAUF1(AUS), lambda p, t: f1_score(t >= 0.5, p >= 0.5)),
     "f1 at level 2": (lambda: PerAUF1(AUS, threshold=2), lambda p, t: f1_score(t >= 2, p >= 2)),
+    "precision": (lambda: PerAUPrecision(AUS, 2), lambda p, t: precision_score(t >= 2, p >= 2)),
+    "recall": (lambda: PerAURecall(AUS, 2), lambda p, t: recall_score(t >= 2, p >= 2)),
+    "accuracy": (lambda: PerAUAccuracy(AUS, 2), lambda p, t: accuracy_score(t >= 2, p >= 2)),
+    "balanced accuracy": (
+        lambda: PerAUBalancedAccuracy(AUS, 2),
+        lambda p, t: balanced_accuracy_score(t >= 2, p >= 2),
+    ),
+    "skew-normalised f1": (lambda: PerAUNormalisedF1(AUS, 2), lambda p, t: _skewed_f1(p >= 2, t >= 2)),
+    "auroc": (lambda: PerAUAUROC(AUS, 2), lambda p, t: roc_auc_score(t >= 2, p)),
+    "average precision": (
+        lambda: PerAUAveragePrecision(AUS, 2),
+        lambda p, t: average_precision_score(t >= 2, p),
+    ),
     "mae": (lambda: PerAUMAE(AUS), lambda p, t: mean_absolute_error(t, p)),
+    "rmse": (lambda: PerAURMSE(AUS), lambda p, t: root_mean_squared_error(t, p)),
     "pcc": (lambda: PerAUPearson(AUS), lambda p, t: pearsonr(p, t).statistic),
+    "ccc": (lambda: PerAUCCC(AUS), _ccc),
+    "icc": (lambda: PerAUICC(AUS), _icc),
 }
 
 
@@ -100,15 +166,88 @@ def test_forward_gives_the_batch_and_keeps_the_whole(case: Case) -> None:
     torch.testing.assert_close(_of_all(metric, rows), _of_all(make(), rows), rtol=0, atol=0)
 
 
-def test_counts_are_the_same_bits_in_any_order() -> None:
+def test_scores_are_the_same_bits_in_any_order_and_number_of_parts(case: Case) -> None:
+    make, _ = case
     preds, target = _rows()
-    assert torch.equal(
-        _of_all(PerAUF1(AUS), *_chunks((preds.flip(0), target.flip(0)))),
-        _of_all(PerAUF1(AUS), (preds, target)),
-    )
+    whole = _of_all(make(), (preds, target))
+    assert torch.equal(_of_all(make(), *_chunks((preds.flip(0), target.flip(0)))), whole)
+    for world in (2, 3):
+        ranks = [make() for _ in range(world)]
+        for rank, metric in enumerate(ranks):
+            metric.update(preds[rank::world], target[rank::world])
+        for other in ranks[1:]:
+            ranks[0].merge_state(other)
+        assert torch.equal(ranks[0].compute(), whole)
 
 
-@pytest.mark.parametrize("make", [PerAUF1, PerAUMAE, PerAUPearson])
+def test_the_order_is_that_of_the_sample_ids_whatever_the_values() -> None:
+    preds, target = torch.randn(50, 4).abs(), torch.rand(50, 4)
+    ids = [f"S{number:03}" for number in range(50)]
+    order = torch.randperm(50)
+    one, other = PerAURows(AUS), PerAURows(AUS)
+    one.update(preds, target, ids)
+    other.update(preds[order], target[order], [ids[at] for at in order])
+    assert torch.equal(one.compute(), other.compute())
+    assert len(set(one.compute()[:, 0].tolist())) == 50
+    with pytest.raises(ValueError, match="Expected 50 ids"):
+        one.update(preds, target, ids[:2])
+
+
+def test_padding_takes_no_part_in_the_rows() -> None:
+    metric = PerAURows(AUS[:1])
+    metric.update(torch.ones(3, 1), torch.tensor([[1.0], [UNKNOWN], [0.0]]), ["a", "b", "a"])
+    preds, target, known = pairs_of(metric.compute())
+    assert target.flatten().tolist() == [0, 1]  # one id twice: the values decide
+    assert known.all()
+    assert preds.flatten().tolist() == [1, 1]
+
+
+def test_micro_f1_pools_the_action_units() -> None:
+    preds, target = _rows()
+    known = (preds != UNKNOWN) & (target != UNKNOWN)
+    expected = f1_score(target[known].numpy() >= 2, preds[known].numpy() >= 2)
+    assert _of_all(F1Micro(AUS, 2), (preds, target)).item() == pytest.approx(expected, abs=EXACT)
+    assert _of_all(F1Micro(AUS[:1]), (torch.ones(2, 1), torch.zeros(2, 1))).isnan()
+
+
+def test_each_action_unit_may_have_its_own_threshold() -> None:
+    preds, target = _rows()
+    expected = [_of_all(PerAUF1(AUS, one), (preds, target))[at] for at, one in enumerate((1, 2, 3, 4))]
+    assert torch.equal(_of_all(PerAUF1(AUS, (1, 2, 3, 4)), (preds, target)), torch.stack(expected))
+    with pytest.raises(ValueError, match="one threshold or 4"):
+        PerAUF1(AUS, (1, 2))
+
+
+def test_precision_of_a_model_that_never_says_present_is_zero_and_not_left_out() -> None:
+    preds, target = torch.zeros(3, 1), torch.tensor([[1.0], [0.0], [1.0]])
+    assert _of_all(PerAUPrecision(["AU1"]), (preds, target)) == 0
+    assert _of_all(PerAUPrecision(["AU1"]), (preds, preds)).isnan()
+
+
+@pytest.mark.parametrize("make", [PerAUAUROC, PerAUBalancedAccuracy, PerAUNormalisedF1])
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_scores_of_two_classes_are_nan_with_one(make: type[PerAUMetric], value: float) -> None:
+    assert _of_all(make(["AU1"]), (torch.rand(5, 1), torch.full((5, 1), value))).isnan()
+
+
+def test_diversity_is_one_in_a_collapse_and_counts_what_differs() -> None:
+    target = torch.zeros(6, 2)
+    same = torch.ones(6, 2)
+    assert _of_all(AnswerDiversity(AUS[:2]), (same, target)) == 1
+    different = torch.arange(12.0).reshape(6, 2)
+    assert _of_all(AnswerDiversity(AUS[:2]), (different, target)).item() == pytest.approx(6)
+    different[0] = UNKNOWN  # could not be read
+    assert _of_all(AnswerDiversity(AUS[:2]), (different, target)).item() == pytest.approx(5)
+    target[:, 1] = UNKNOWN  # not asked: what stands there tells nothing apart
+    same[:, 1] = torch.arange(6.0)
+    assert _of_all(AnswerDiversity(AUS[:2]), (same, target)) == 1
+    assert _of_all(AnswerDiversity(AUS[:2]), (torch.full((2, 2), UNKNOWN), torch.ones(2, 2))).isnan()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [PerAUF1, PerAURecall, PerAUAveragePrecision, PerAUMAE, PerAURMSE, PerAUPearson, PerAUCCC, PerAUICC],
+)
 def test_without_support_is_nan_and_out_of_the_mean(make: type[PerAUMetric]) -> None:
     preds = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
     target = torch.tensor([[1.0, UNKNOWN], [0.0, UNKNOWN], [1.0, UNKNOWN]])
@@ -201,7 +340,7 @@ def test_action_units_must_differ(aus: list[str]) -> None:
         PerAUF1(aus)
 
 
-@pytest.mark.parametrize("name", ["per_au", "metrics", "counts", "scores", "tables"])
+@pytest.mark.parametrize("name", ["per_au", "metrics", "counts", "ranking", "rows", "scores", "tables"])
 def test_examples_in_the_docstrings_hold(name: str) -> None:
     result = doctest.testmod(importlib.import_module(f"aullava.evaluation.{name}"))
     assert result.attempted > 0
@@ -218,18 +357,34 @@ def _score_in_process(rank: int, world: int, folder: str) -> None:
     for number, (make, _) in enumerate(CASES.values()):
         value = _of_all(make(), *[part for at, part in enumerate(_chunks(rows)) if at % world == rank])
         torch.save(value, f"{folder}/{number}-{rank}.pt")
+    book = ScoreBook(AUS, Scale.LEVEL, (1.0, 2.0, 3.0, 3.0))
+    ids = [f"S{number}" for number in range(len(rows[0]))]
+    for start in range(0, 257, 10):  # 26 batches, the last of 7 rows
+        if start // 10 % world == rank:
+            part = slice(start, start + 10)
+            book.update(rows[0][part], rows[1][part], ids=ids[part])
+    Path(folder, f"book-{rank}.json").write_text(json.dumps(book.compute()))
+    lonely = PerAUMAE(AUS)
+    if rank == world - 1:
+        lonely.update(*rows)
+    torch.save(lonely.compute(), f"{folder}/lonely-{rank}.pt")
     torch.distributed.destroy_process_group()
 
 
 @pytest.mark.slow
-def test_two_processes_score_as_one() -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        spawn(_score_in_process, (2, folder), nprocs=2)  # type: ignore[no-untyped-call]
-        torch.manual_seed(0)
-        rows = _rows()
-        for number, (make, _) in enumerate(CASES.values()):
-            first, second = (
-                torch.load(Path(folder, f"{number}-{rank}.pt"), weights_only=True) for rank in (0, 1)
-            )
-            assert torch.equal(first, second)
-            torch.testing.assert_close(first, _of_all(make(), rows), rtol=0, atol=EXACT)
+def test_processes_score_as_one_to_the_last_bit() -> None:
+    torch.manual_seed(0)
+    rows = _rows()
+    books = []
+    for world in (1, 2, 3):
+        with tempfile.TemporaryDirectory() as folder:
+            spawn(_score_in_process, (world, folder), nprocs=world)  # type: ignore[no-untyped-call]
+            for rank in range(world):
+                for number, (make, _) in enumerate(CASES.values()):
+                    value = torch.load(Path(folder, f"{number}-{rank}.pt"), weights_only=True)
+                    assert torch.equal(value, _of_all(make(), rows))
+                lonely = torch.load(Path(folder, f"lonely-{rank}.pt"), weights_only=True)
+                assert torch.equal(lonely, _of_all(PerAUMAE(AUS), rows))
+                books.append(Path(folder, f"book-{rank}.json").read_text())
+    assert len(books) == 6
+    assert len(set(books)) == 1

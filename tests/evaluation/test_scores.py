@@ -14,9 +14,18 @@ from aullava.evaluation.scores import ScoreBook
 from datamodules.action_units import UNKNOWN, Scale
 
 AUS = ("AU1", "AU12L")
-ALWAYS = {"support/AU1", "support/AU12L", "invalid_rate"}
-F1 = {"f1/AU1", "f1/AU12L", "f1_macro", "positives/AU1", "positives/AU12L"}
-AMOUNTS = {"mae/AU1", "mae/AU12L", "mae_macro", "pcc/AU1", "pcc/AU12L", "pcc_macro"}
+
+
+def _named(*names: str) -> set[str]:
+    return {f"{name}{end}" for name in names for end in ("/AU1", "/AU12L", "_macro")}
+
+
+ALWAYS = {"support/AU1", "support/AU12L", "invalid_rate", "answer_diversity", "label_diversity"}
+F1 = {"f1_micro", "positives/AU1", "positives/AU12L"} | _named(
+    *("f1", "precision", "recall", "accuracy", "balanced_accuracy", "f1_normalised"),
+    *("auroc", "average_precision"),
+)
+AMOUNTS = _named("mae", "rmse", "pcc", "ccc", "icc")
 
 
 @pytest.mark.parametrize(
@@ -91,3 +100,43 @@ def test_a_precision_change_of_the_model_around_it_does_not_round_the_scores() -
     for start in range(0, 500, 10):
         book.update(values[start : start + 10], target[start : start + 10])
     assert book.compute()["mae_macro"] == pytest.approx((values - target).abs().mean().item(), abs=1e-12)
+
+
+def test_probabilities_rank_the_answers_of_presence() -> None:
+    book = ScoreBook(["AU1", "AU2"], Scale.PRESENCE)
+    target = torch.tensor([[1.0, 1.0], [0.0, UNKNOWN], [1.0, 0.0], [0.0, 1.0]])
+    probabilities = torch.tensor([[0.9, UNKNOWN], [0.2, 0.1], [0.3, UNKNOWN], [0.4, UNKNOWN]])
+    book.update(torch.ones(4, 2), target, probabilities=probabilities, ids=list("abcd"))
+    scores = book.compute()
+    assert scores["auroc/AU1"] == 0.75
+    assert scores["average_precision/AU1"] == pytest.approx((1 + 2 / 3) / 2)
+    assert math.isnan(scores["auroc/AU2"])  # free answers have no probability
+    assert scores["auroc_macro"] == 0.75
+    book.reset()
+    book.update(torch.ones(4, 2), target)
+    assert math.isnan(book.compute()["auroc_macro"])
+
+
+@pytest.mark.parametrize("scale", [Scale.LEVEL, Scale.INTENSITY])
+def test_a_threshold_of_the_dataset_gives_one_more_f1(scale: Scale) -> None:
+    top = 5 if scale is Scale.LEVEL else 1
+    target, values = (
+        torch.rand(60, 2).mul(top).round(decimals=1),
+        torch.rand(60, 2).mul(top).round(decimals=1),
+    )
+    book = ScoreBook(AUS, scale, [0.5 * top, 0.2 * top])
+    book.update(values, target)
+    scores = book.compute()
+    for column, (code, share) in enumerate(zip(AUS, (0.5, 0.2), strict=True)):
+        truth, said = (one[:, column].double().numpy() >= share * top for one in (target, values))
+        assert scores[f"f1_at_threshold/{code}"] == pytest.approx(f1_score(truth, said), abs=1e-12)
+    assert ("f1_macro" in scores) is (scale is Scale.LEVEL)
+
+
+def test_a_model_that_answers_one_thing_is_told_by_its_diversity() -> None:
+    book = ScoreBook(AUS, Scale.PRESENCE)
+    target = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    book.update(torch.ones(4, 2), target)
+    scores = book.compute()
+    assert scores["answer_diversity"] == 1
+    assert scores["label_diversity"] == pytest.approx(4)
