@@ -5,15 +5,21 @@ from __future__ import annotations
 import logging
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import torch
 from lightning import Callback, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.loggers import TensorBoardLogger
+from torch import nn
 
 from aullava.config.schema import Config, DatasetConfig, FacesConfig
-from aullava.models.llm import add_lora, load_llm, load_tokenizer
+from aullava.models.adapters import add_lora
+from aullava.models.errors import ModelError
+from aullava.models.llava import split_llava
+from aullava.models.llm import checkpoint_activations, load_llm, load_tokenizer
 from aullava.models.projector import build_projector
-from aullava.models.vision import load_preprocessor, load_vision
+from aullava.models.vision import VisionEncoder, load_preprocessor, load_vision
 from aullava.models.vlm import FaceLanguageModel
 from aullava.text.collate import Collator
 from aullava.text.errors import choose
@@ -32,6 +38,12 @@ from datamodules.formats import own_thresholds
 from datamodules.mixture import Mixture
 from datamodules.options import DatasetSettings, LoaderSettings, MixtureSettings
 
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
 # What Lightning says at every start and no user of ours can act upon.
 logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", message=r".*in eval mode at the start of training")  # the frozen parts
@@ -41,13 +53,30 @@ warnings.filterwarnings("ignore", message=r".*does not have many workers")
 
 
 def build_model(config: Config) -> FaceLanguageModel:
-    """Frozen encoder, projector, frozen language model with LoRA."""
-    vision = load_vision(config.vision.name, config.vision.layer)
-    llm = load_llm(config.llm.name, config.llm.attention)
-    projector = build_projector(config.projector.kind, vision.dim, llm.config.hidden_size)
+    """Frozen encoder, projector, frozen language model with its adapter; in training mode."""
+    vision, projector, aligned, llm = _parts(config)
     adapter = config.adapter
-    adapted = add_lora(llm, adapter.r, adapter.alpha, adapter.dropout, adapter.targets)
-    return FaceLanguageModel(vision, projector, adapted)
+    adapted: PreTrainedModel | PeftModel = llm
+    if adapter.kind != "none":
+        adapted = add_lora(llm, adapter.r, adapter.alpha, adapter.dropout, adapter.targets, adapter.kind)
+    if config.llm.gradient_checkpointing:
+        checkpoint_activations(llm)
+    model = FaceLanguageModel(vision, projector, adapted, aligned)
+    return model.train()  # transformers loads in eval mode, in which nothing is recomputed
+
+
+def _parts(config: Config) -> tuple[VisionEncoder, nn.Module, bool, PreTrainedModel]:
+    """Encoder, projector, whether that is trained already, language model."""
+    vision, llm, kind = config.vision, config.llm, config.projector.kind
+    if llm.init_from is not None:
+        if llm.quantization != "none":
+            raise ModelError("llm.quantization goes with llm.name: leave out llm.init_from, or write none")
+        dtypes = DTYPES[vision.dtype], DTYPES[llm.dtype]
+        parts = split_llava(llm.init_from, vision.layer, vision.tokens, kind, llm.attention, dtypes)
+        return parts.vision, parts.projector, parts.aligned, parts.llm
+    encoder = load_vision(vision.name, vision.layer, DTYPES[vision.dtype], vision.tokens)
+    language = load_llm(llm.name, llm.attention, DTYPES[llm.dtype], llm.quantization)
+    return encoder, build_projector(kind, encoder.dim, language.config.hidden_size), False, language
 
 
 def build_collator(config: Config, model: FaceLanguageModel) -> Collator:
@@ -58,11 +87,11 @@ def build_collator(config: Config, model: FaceLanguageModel) -> Collator:
         layout=choose(Layout, config.text.layout, "text.layout"),
     )
     return Collator(
-        load_tokenizer(config.llm.name),
+        load_tokenizer(config.llm.init_from or config.llm.name),
         style,
         choose(AnswerForm, config.answer.form, "answer.form"),
         model.vision.num_tokens,
-        load_preprocessor(config.vision.name),
+        load_preprocessor(config.llm.init_from or config.vision.name),
         config.llm.max_length or model.context_length,
     )
 

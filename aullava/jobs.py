@@ -15,7 +15,6 @@ import numpy as np
 from lightning import seed_everything
 from PIL import Image
 
-from aullava.alignment import align_projector
 from aullava.baselines import Baselines
 from aullava.build import (
     build_collator,
@@ -32,6 +31,7 @@ from aullava.decoding.generate import answer_samples
 from aullava.evaluation.draw import answers_card
 from aullava.models.vision import ImagePreprocessor
 from aullava.models.vlm import FaceLanguageModel
+from aullava.stages import start_weights
 from aullava.text.answer import Answer
 from aullava.text.collate import Collator
 from aullava.training.checkpoint import load_weights
@@ -61,7 +61,7 @@ def fit(resolved: Resolved) -> Path:
     data.setup("fit")
     model = build_model(config)
     collator = build_collator(config, model)
-    align_projector(model, collator, data)
+    start_weights(config, model, collator, data)
     module = build_module(config, model, collator, data)
     _try_questions(data, collator)
     run = new_run(Path(config.runs_dir), config.experiment)

@@ -110,9 +110,15 @@ class VisionConfig:
     """The frozen vision encoder."""
 
     name: str = "tiny"
-    """tiny: the encoder shipped with the package; otherwise a local Hugging Face folder."""
+    """tiny: the encoder shipped with the package; otherwise a local Hugging Face folder or a hub id
+    (OWNER/NAME or OWNER/NAME@REVISION) of a CLIP, SigLIP, SigLIP 2 of a fixed resolution, or DINOv2."""
     layer: int = -1
     """Hidden state that becomes the image tokens: -1 the last, -2 LLaVA-1.5's; layers above it do not run."""
+    tokens: str = choice("patches", "all")
+    """patches: class and register tokens are left out, as LLaVA-1.5 does. all: they are image tokens too.
+    Values of `aullava.models.vision.TOKENS`."""
+    dtype: str = choice("float32", "bfloat16", "float16")
+    """Of the frozen weights."""
 
 
 @dataclass
@@ -128,7 +134,18 @@ class LlmConfig:
     """The frozen language model."""
 
     name: str = "tiny"
-    """tiny: the model shipped with the package; otherwise a local Hugging Face folder."""
+    """tiny: the model shipped with the package; otherwise a local Hugging Face folder or a hub id of a causal
+    language model (LLaMA, Vicuna, Qwen, SmolLM, Phi, ...)."""
+    init_from: str | None = None
+    """A LLaVA (LlavaForConditionalGeneration), as folder or hub id: its vision tower, its language model and,
+    with projector.kind=mlp, its projector; instead of vision.name and llm.name."""
+    dtype: str = choice("float32", "bfloat16", "float16")
+    """Of the frozen weights."""
+    quantization: str = choice("none", "nf4")
+    """nf4: the frozen weights in 4 bits (QLoRA); needs the extra qlora and a CUDA device."""
+    gradient_checkpointing: bool = False
+    """Compute the inside of each block again in the backward pass: far less memory, about 1.4 times the time
+    of a step."""
     attention: str = choice("sdpa", "eager", "flash_attention_2")
     """Attention kernel, in transformers' words."""
     max_length: int | None = number(None, low=1)
@@ -137,8 +154,11 @@ class LlmConfig:
 
 @dataclass
 class AdapterConfig:
-    """LoRA on the language model alone (Hu et al. 2021; PEFT's `LoraConfig`)."""
+    """What is trained on the language model, and on it alone (PEFT's `LoraConfig`)."""
 
+    kind: str = choice("lora", "rslora", "dora", "none")
+    """lora: Hu et al. 2021. rslora: scaled by alpha / sqrt(r), for high ranks. dora: also learns the size of
+    the weights. none: only the projector is trained. Values of `aullava.models.adapters.ADAPTERS`."""
     r: int = number(16, low=1)
     """Rank of the update."""
     alpha: int = number(32, low=1)
@@ -148,7 +168,8 @@ class AdapterConfig:
     targets: list[str] = field(
         default_factory=lambda: ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
     )
-    """Linear layers that get an update, by the end of their names; the default is all of a LLaMA block."""
+    """Linear layers that get an update, by the end of their names; the default is all of a LLaMA block.
+    [all-linear]: every linear layer but the head, whatever the model calls them."""
 
 
 @dataclass
@@ -219,6 +240,9 @@ class Config:
     """Seed of everything random; the range is NumPy's."""
     runs_dir: str = "runs"
     """Folder in which every run gets a new numbered folder: <runs_dir>/<experiment>/<n>."""
+    init_from_run: str | None = None
+    """Folder of an earlier run whose trained weights this one begins with: a projector trained alone
+    (adapter.kind=none), then the same projector with an adapter."""
     data: DataConfig = field(default_factory=DataConfig)
     text: TextConfig = field(default_factory=TextConfig)
     answer: AnswerConfig = field(default_factory=AnswerConfig)

@@ -8,13 +8,14 @@ from typing import Any, Final, Self
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoImageProcessor, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers import AutoImageProcessor, AutoModel, PreTrainedModel
 
 from aullava.models.errors import ModelError
 from aullava.models.folders import LOADING_ERRORS, load_weights, model_folder
+from aullava.models.vision_kinds import layers_kept, patches, prefix_tokens, vision_config
 
-PREFIX_TOKENS: Final = {"clip_vision_model": 1}
-"""Tokens before the patches in the encoder's output, by transformers' model type (CLIP: the class token)."""
+TOKENS: Final = ("patches", "all")
+"""Which of the encoder's tokens become image tokens: `all` keeps class and register tokens too."""
 
 _WEIGHTS: Final = (("config.json",), ("*.safetensors",))
 _PROCESSOR: Final = (("preprocessor_config.json", "processor_config.json"),)
@@ -25,8 +26,8 @@ class VisionEncoder(nn.Module):
 
     Args:
         model: a vision model of transformers whose last layer is the one to read.
-        num_tokens: patches per image.
-        prefix_tokens: tokens before the patches, dropped from the output.
+        num_tokens: tokens per image that are given out.
+        prefix_tokens: tokens at the beginning that are dropped.
 
     Attributes:
         num_tokens: N, the image tokens per image.
@@ -62,44 +63,45 @@ class VisionEncoder(nn.Module):
         return features
 
 
-def load_vision(name: str, layer: int = -1, dtype: torch.dtype = torch.float32) -> VisionEncoder:
+def load_vision(
+    name: str, layer: int = -1, dtype: torch.dtype = torch.float32, tokens: str = "patches"
+) -> VisionEncoder:
     """Load a frozen vision encoder up to a layer; the layers above are never built.
 
     Args:
-        name: "tiny" or a local folder with config.json and *.safetensors.
+        name: "tiny", a local folder or a hub id; with config.json, *.safetensors and the image processor.
         layer: index into the full encoder's hidden states: -1 the last layer's output, -2 the one below, ...
         dtype: of the weights.
+        tokens: one of `TOKENS`.
 
     Raises:
         MissingModelError: no such folder, or files missing in it.
-        ModelError: pickled weights, a model type we cannot read, or no such layer.
+        ModelError: pickled weights, a model type we cannot read, no such layer, or an image processor that
+            makes images which the encoder cannot take.
     """
     folder = model_folder(name, "vision", _WEIGHTS)
-    try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    except LOADING_ERRORS as error:
-        raise ModelError(f"{folder}/config.json cannot be read: {error}") from error
-    if config.model_type not in PREFIX_TOKENS:
-        raise ModelError(
-            f"{folder}/config.json describes a '{config.model_type}', which cannot serve as vision.name: "
-            f"use a {' or '.join(PREFIX_TOKENS)}"
-        )
-    config.num_hidden_layers = _layers_kept(layer, config)
-    side = int(config.image_size) // int(config.patch_size)
-    model = load_weights(AutoModel, folder, config=config, dtype=dtype)
-    return VisionEncoder(model, num_tokens=side * side, prefix_tokens=PREFIX_TOKENS[config.model_type])
+    config = vision_config(folder)
+    config.num_hidden_layers = layers_kept(layer, config)
+    size = load_preprocessor(name).size
+    return as_encoder(load_weights(AutoModel, folder, config=config, dtype=dtype), size, tokens)
 
 
-def _layers_kept(layer: int, config: PreTrainedConfig) -> int:
-    """How many layers run for hidden state `layer` (0 would be the embedding, n is the last layer)."""
-    layers: int = config.num_hidden_layers
-    kept = layer if layer > 0 else layers + 1 + layer
-    if not 1 <= kept <= layers or layer == 0:
-        raise ModelError(
-            f"vision.layer={layer} is not a layer of an encoder with {layers} layers: "
-            f"give 1 to {layers}, or -1 (the last) to -{layers} (the first)"
-        )
-    return kept
+def as_encoder(model: PreTrainedModel, size: int, tokens: str) -> VisionEncoder:
+    """A vision model, cut at its feature layer, as our encoder.
+
+    Args:
+        model: of a type of `vision_kinds.ENCODERS`.
+        size: side of the images in pixels.
+        tokens: one of `TOKENS`.
+
+    Raises:
+        ModelError: the encoder cannot take images of this size, or `tokens` is another word.
+    """
+    if tokens not in TOKENS:
+        raise ModelError(f"unknown vision.tokens '{tokens}': write {' or '.join(TOKENS)}")
+    first = prefix_tokens(model.config)
+    dropped = first if tokens == "patches" else 0
+    return VisionEncoder(model, patches(model.config, size) + first - dropped, dropped)
 
 
 class ImagePreprocessor:
@@ -113,8 +115,7 @@ class ImagePreprocessor:
 
     def __init__(self, processor: Any) -> None:
         self.processor = processor
-        area = processor.crop_size if processor.do_center_crop else processor.size
-        self.size = int(area.height or area.shortest_edge)
+        self.size = _side(processor)
         scale = processor.rescale_factor if processor.do_rescale else 1.0
         mean = torch.tensor(processor.image_mean if processor.do_normalize else (0.0, 0.0, 0.0))
         std = torch.tensor(processor.image_std if processor.do_normalize else (1.0, 1.0, 1.0))
@@ -144,11 +145,23 @@ class ImagePreprocessor:
         return pixel_values
 
 
+def _side(processor: Any) -> int:
+    """Side of the square that a processor makes of a square image."""
+    area = processor.crop_size if processor.do_center_crop else processor.size
+    height, width = area.height or area.shortest_edge, area.width or area.shortest_edge
+    if not height or height != width:
+        raise ModelError(
+            f"the image processor makes images of {height} x {width} pixels: "
+            "take a checkpoint whose processor makes squares of one size"
+        )
+    return int(height)
+
+
 def load_preprocessor(name: str) -> ImagePreprocessor:
     """The image preprocessor of a vision encoder.
 
     Args:
-        name: as for `load_vision`; the folder must hold preprocessor_config.json.
+        name: as for `load_vision`; the folder must hold preprocessor_config.json or processor_config.json.
 
     Raises:
         MissingModelError: no such folder or file.
@@ -158,7 +171,9 @@ def load_preprocessor(name: str) -> ImagePreprocessor:
     auto: Any = AutoImageProcessor  # its from_pretrained carries no types
     try:
         # PIL: the torchvision of the package registry is a CUDA build, which breaks imports on a CPU torch.
-        processor = auto.from_pretrained(folder, backend="pil", local_files_only=True)
+        processor = auto.from_pretrained(
+            folder, backend="pil", local_files_only=True, trust_remote_code=False
+        )
     except LOADING_ERRORS as error:
         raise ModelError(f"the image processor in {folder} cannot be read: {error}") from error
     return ImagePreprocessor(processor)

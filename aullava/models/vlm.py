@@ -62,10 +62,18 @@ class FaceLanguageModel(nn.Module):
         vision: gives N tokens per image.
         projector: from the encoder's width to the language model's.
         llm: a causal language model, with or without LoRA.
+        aligned: whether the projector was already trained for this encoder and this language model.
     """
 
-    def __init__(self, vision: VisionEncoder, projector: nn.Module, llm: PreTrainedModel | PeftModel) -> None:
+    def __init__(
+        self,
+        vision: VisionEncoder,
+        projector: nn.Module,
+        llm: PreTrainedModel | PeftModel,
+        aligned: bool = False,
+    ) -> None:
         super().__init__()
+        self.aligned = aligned
         self.vision = vision
         self.projector = projector
         self.llm = llm
@@ -206,8 +214,28 @@ class FaceLanguageModel(nn.Module):
         Raises:
             CheckpointMismatchError: tensors are missing, unexpected or of another shape.
         """
-        mine = {name: tensor for name, tensor in self.named_parameters() if tensor.requires_grad}
-        _same_names(mine.keys(), state.keys())
+        self._copy(state, self.trainable_state_dict().keys())
+
+    def begin_with(self, state: Mapping[str, Tensor]) -> None:
+        """Take over the trained weights of an earlier stage: all of them, or nothing is changed.
+
+        Args:
+            state: from `trainable_state_dict` of a model of the same parts. It may lack the adapter, which
+                then begins afresh and changes nothing at first.
+
+        Raises:
+            CheckpointMismatchError: projector weights are missing, or tensors are unexpected or of another
+                shape.
+        """
+        fresh = {name for name in self.trainable_state_dict() if name.startswith("llm.")}
+        adapted = any(name.startswith("llm.") for name in state)
+        self._copy(state, self.trainable_state_dict().keys() - (set() if adapted else fresh))
+        self.aligned = True
+
+    def _copy(self, state: Mapping[str, Tensor], wanted: Set[str]) -> None:
+        """Copy the tensors of `state`, which must be those of `wanted`, into the model."""
+        _same_names(wanted, state.keys())
+        mine = {name: tensor for name, tensor in self.named_parameters() if name in wanted}
         for name, tensor in mine.items():
             if tensor.shape != state[name].shape:
                 raise CheckpointMismatchError(

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from functools import lru_cache
+from typing import Final, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -52,14 +53,54 @@ class Tokenizer(Protocol):
         """The id that fills a batch up, if it has one."""
         ...
 
+    def __hash__(self) -> int:
+        """By identity: what is found out about a tokenizer is kept."""
+        ...
+
     def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
         """The ids of a text."""
         ...
 
 
+_ANCHORS: Final = ("\n", ":", "x", "0", "_")
+"""Texts after which a piece is tokenised if the tokenizer would put a blank before it."""
+
+
 def piece_ids(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
-    """The ids of one piece of a question or an answer, on its own and without special tokens."""
-    return tuple(tokenizer.encode(text, add_special_tokens=False))
+    """The ids of one piece of a question or an answer, on its own and without special tokens.
+
+    Tokenizers made with SentencePiece (LLaMA, Vicuna) put a blank before a text that is none in it. A piece
+    is then tokenised behind a short other text, whose ids are taken away again.
+
+    Raises:
+        TextError: the tokenizer joins the piece with whatever stands before it.
+    """
+    if not _adds_blank(tokenizer):
+        return tuple(tokenizer.encode(text, add_special_tokens=False))
+    for anchor in _ANCHORS:
+        ids = _behind(tokenizer, anchor, text)
+        if ids:
+            return ids
+    raise TextError(
+        f"tokenizer '{tokenizer.name_or_path}' cannot write {text!r} without a blank before it: "
+        "choose one that has single characters as tokens"
+    )
+
+
+def _behind(tokenizer: Tokenizer, anchor: str, text: str) -> tuple[int, ...]:
+    """The ids of `text` after `anchor`; none if its first character joins the anchor's last token."""
+    before = tokenizer.encode(anchor, add_special_tokens=False)
+    both = tokenizer.encode(anchor + text, add_special_tokens=False)
+    return tuple(both[len(before) :]) if both[: len(before)] == before else ()
+
+
+@lru_cache(maxsize=8)
+def _adds_blank(tokenizer: Tokenizer) -> bool:
+    """Whether a text has other ids at the very beginning than behind another text."""
+    alone = tuple(tokenizer.encode("0", add_special_tokens=False))
+    behind = (_behind(tokenizer, anchor, "0") for anchor in _ANCHORS if anchor != "0")
+    first = next((ids for ids in behind if ids), alone)
+    return first != alone
 
 
 def eos_id(tokenizer: Tokenizer) -> int:

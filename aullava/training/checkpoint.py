@@ -6,6 +6,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from aullava.models.vlm import FaceLanguageModel
 from aullava.training.errors import RunError
@@ -32,11 +33,19 @@ def load_weights(model: FaceLanguageModel, run: Path) -> None:
         RunError: the run has no weights, or the file is damaged.
         CheckpointMismatchError: they belong to a model of another shape.
     """
+    model.load_trainable_state_dict(read_weights(run))
+
+
+def read_weights(run: Path) -> dict[str, Tensor]:
+    """The trained tensors of a run, on the CPU.
+
+    Raises:
+        RunError: the run has no weights, or the file is damaged.
+    """
     path = run / WEIGHTS
     if not path.is_file():
         raise RunError(f"{path} does not exist: the run has not been trained to its first save, fit it again")
     try:
-        state = load_file(path)
+        return load_file(path)
     except (SafetensorError, OSError) as error:
         raise RunError(f"{path} is damaged ({error}): restore it from a copy or fit the run again") from None
-    model.load_trainable_state_dict(state)

@@ -45,6 +45,7 @@ def build_optimizer(
         _group("projector", model.projector, settings.lr_projector),
         _group("lora", model.llm, settings.lr_lora),
     ]
+    groups = [group for group in groups if group["params"]]  # without an adapter, LoRA has none
     grouped = sum(len(group["params"]) for group in groups)
     trainable = sum(parameter.requires_grad for parameter in model.parameters())
     if grouped != trainable:

@@ -13,7 +13,8 @@ from aullava.config.schema import Vocabulary
 
 Files = Callable[[dict[str, str]], Path]
 FACES = "data.datasets.drawn_faces"
-TOP = "experiment, seed, runs_dir, data, text, answer, vision, projector, llm, adapter, optim, trainer, "
+TOP = "experiment, seed, runs_dir, init_from_run, data, text, answer, vision, projector, llm, adapter, "
+TOP += "optim, trainer, "
 
 
 def _refusal(path: Path, overrides: list[str], words: Vocabulary) -> str:

@@ -64,7 +64,7 @@ def test_the_formats_are_the_scales_of_the_datasets() -> None:
 
 
 def test_sections_are_dataclasses_and_only_max_steps_has_no_default() -> None:
-    assert all(is_dataclass(getattr(Config(), field.name)) for field in fields(Config)[3:])
+    assert all(is_dataclass(getattr(Config(), field.name)) for field in fields(Config)[4:])
     assert [".".join(path) for path, value, _ in walk(Config()) if value == "???"] == ["trainer.max_steps"]
 
 

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import torch
 
+from aullava.models.adapters import add_lora
 from aullava.models.errors import ModelError
-from aullava.models.llm import add_lora, load_llm, load_tokenizer
+from aullava.models.llm import load_llm, load_tokenizer
 from tests.checkpoints import LAYERS, TARGETS, Backbone
 from tests.text.helpers import byte_level_bpe
 

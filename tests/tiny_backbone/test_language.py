@@ -8,7 +8,8 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from aullava.image_words import STANDARD
-from aullava.models.llm import add_lora, load_llm, load_tokenizer
+from aullava.models.adapters import add_lora
+from aullava.models.llm import load_llm, load_tokenizer
 from aullava.text.grammar import AnswerForm
 from aullava.text.parse import parse_answer
 from aullava.text.question import EXPECTED

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from aullava.models.llm import add_lora, load_llm, load_tokenizer
+from aullava.models.adapters import add_lora
+from aullava.models.llm import load_llm, load_tokenizer
 from aullava.models.projector import build_projector
 from aullava.models.vision import load_preprocessor, load_vision
 from aullava.models.vlm import FaceLanguageModel

@@ -7,8 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from aullava.models.adapters import add_lora
 from aullava.models.errors import CheckpointMismatchError
-from aullava.models.llm import add_lora, load_llm
+from aullava.models.llm import load_llm
 from aullava.models.projector import build_projector
 from aullava.models.vision import load_vision
 from aullava.models.vlm import FaceLanguageModel

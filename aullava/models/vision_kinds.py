@@ -1,0 +1,92 @@
+"""The vision encoders that can be read: CLIP, SigLIP and SigLIP 2, DINOv2 with and without registers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from transformers import PreTrainedConfig
+
+from aullava.models.errors import ModelError
+from aullava.models.folders import load_config
+
+ENCODERS: Final = ("clip_vision_model", "siglip_vision_model", "dinov2", "dinov2_with_registers")
+"""Model types of transformers whose hidden states are read. SigLIP 2 of a fixed resolution is a SigLIP."""
+CONTAINERS: Final = ("clip", "siglip", "llava")
+"""Model types whose checkpoints hold an encoder beside other parts; only the encoder is loaded."""
+ANY_SIZE: Final = ("dinov2", "dinov2_with_registers")
+"""Encoders that fit their positions to the image; the others take one size only."""
+
+
+def vision_config(folder: Path) -> PreTrainedConfig:
+    """The encoder's own config, taken out of the config of a larger model where it stands in one.
+
+    Raises:
+        ModelError: config.json cannot be read, or describes no encoder of `ENCODERS`.
+    """
+    config = load_config(folder)
+    found: PreTrainedConfig = config.vision_config if config.model_type in CONTAINERS else config
+    if found.model_type not in ENCODERS:
+        raise ModelError(
+            f"{folder}/config.json describes a '{found.model_type}', which cannot serve as vision.name: "
+            f"use a {' or '.join(ENCODERS)}, or a {' or '.join(CONTAINERS)} that holds one"
+        )
+    if found.model_type == "siglip_vision_model":
+        found.vision_use_head = False  # the pooling head stands above every hidden state
+    return found
+
+
+def prefix_tokens(config: PreTrainedConfig) -> int:
+    """How many tokens stand before the patches: the class token, and DINOv2's registers."""
+    match config.model_type:
+        case "siglip_vision_model":
+            return 0
+        case "dinov2_with_registers":
+            return 1 + int(config.num_register_tokens)
+        case _:
+            return 1
+
+
+def patches(config: PreTrainedConfig, size: int) -> int:
+    """How many patches the encoder makes of a square image.
+
+    Args:
+        config: from `vision_config`.
+        size: its side, as the checkpoint's image processor makes it.
+
+    Raises:
+        ModelError: the encoder cannot take images of this size.
+    """
+    patch, trained = config.patch_size, config.image_size
+    if not isinstance(patch, int) or not isinstance(trained, int):
+        raise ModelError(
+            f"an encoder with images of {trained} in patches of {patch} is not square: take another"
+        )
+    if config.model_type in ANY_SIZE:
+        if size % patch:
+            raise ModelError(
+                f"the image processor makes images of {size} pixels, which patches of {patch} do not fill: "
+                f"set a multiple of {patch} in its preprocessor_config.json"
+            )
+    elif size != trained:
+        raise ModelError(
+            f"the image processor makes images of {size} pixels, but the encoder takes {trained}: "
+            "its config.json and its preprocessor_config.json do not belong together"
+        )
+    return (size // patch) ** 2
+
+
+def layers_kept(layer: int, config: PreTrainedConfig) -> int:
+    """How many layers run for hidden state `layer` (0 would be the embedding, n is the last layer).
+
+    Raises:
+        ModelError: the encoder has no such layer.
+    """
+    layers = int(config.num_hidden_layers)
+    kept = layer if layer > 0 else layers + 1 + layer
+    if not 1 <= kept <= layers or layer == 0:
+        raise ModelError(
+            f"vision.layer={layer} is not a layer of an encoder with {layers} layers: "
+            f"give 1 to {layers}, or -1 (the last) to -{layers} (the first)"
+        )
+    return kept
