@@ -37,6 +37,17 @@ def result(run: Path) -> dict[str, float]:
     return found
 
 
+def test_it_reads_faces_about_as_well_as_a_linear_probe(result: dict[str, float]) -> None:
+    """What a demo of 900 steps holds with room to spare; experiments/README.md says what is still wanted."""
+    probe = result["baseline/linear_probe/synthetic_bp4d/f1_macro"]
+    assert result["test/synthetic_bp4d/f1_macro"] >= max(0.55, probe - 0.08)
+    assert result["test/synthetic_disfa/f1_macro"] >= 0.66
+    assert result["test/synthetic_feafa/pcc_macro"] >= 0.30
+    assert result["test/synthetic_feafa/mae_macro"] <= (
+        0.85 * result["baseline/always_zero/synthetic_feafa/mae_macro"]
+    )
+
+
 def test_better_than_any_constant_answer(result: dict[str, float]) -> None:
     for name in ("bp4d", "disfa"):
         floor = result[f"baseline/always_present/synthetic_{name}/f1_macro"]
