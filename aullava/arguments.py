@@ -47,6 +47,8 @@ def build_parser() -> argparse.ArgumentParser:
     fit = verb(
         "fit", "train a model into a new run folder", "fit experiments/demo.yaml trainer.max_steps=200"
     )
+    says = "go on with a fit that was stopped, exactly where it was"
+    resume = verb("resume", says, "resume runs/demo/1")
     validate = verb("validate", "score a run on its validation people", "validate runs/demo/1")
     test = verb("test", "score a run on its test people", "test runs/demo/1 evaluation.test_samples=200")
     _predict(verb("predict", "answer for your own images", "predict runs/demo/1 a.png b.png --formats level"))
@@ -65,9 +67,9 @@ def build_parser() -> argparse.ArgumentParser:
         parts.add_argument(
             "experiment", type=Path, metavar="EXPERIMENT", help="such as experiments/demo.yaml"
         )
-    for parts in (validate, test):
+    for parts in (resume, validate, test):
         parts.add_argument("run", type=Path, metavar="RUN", help=_RUN)
-    for parts in (fit, validate, test, config, demo):
+    for parts in (fit, resume, validate, test, config, demo):
         parts.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help=_OVERRIDES)
     return parser
 

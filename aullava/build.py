@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 
+from aullava.config.changes import flat
 from aullava.config.schema import Config, DatasetConfig, FacesConfig
 from aullava.models.adapters import add_lora
 from aullava.models.errors import ModelError
@@ -26,9 +27,10 @@ from aullava.text.errors import choose
 from aullava.text.grammar import AnswerForm
 from aullava.text.question import Layout, Order, QuestionStyle
 from aullava.training.callbacks.answers import SampleAnswers
+from aullava.training.callbacks.checkpoints import SaveCheckpoints
+from aullava.training.callbacks.guards import FiniteSteps, GradientCoverage
 from aullava.training.callbacks.progress import StepProgress
 from aullava.training.callbacks.throughput import Throughput
-from aullava.training.callbacks.weights import SaveWeights
 from aullava.training.module import Asked, AULightningModule
 from datamodules import registry
 from datamodules.action_units import Scale
@@ -150,8 +152,17 @@ def build_module(
     return AULightningModule(model, collator, asked, config.optim, config.trainer.max_steps)
 
 
-def build_trainer(config: Config, run: Path, callbacks: list[Callback] | None = None) -> Trainer:
-    """Lightning's trainer for a run folder."""
+def build_trainer(
+    config: Config, run: Path, callbacks: list[Callback] | None = None, done: int | None = None
+) -> Trainer:
+    """Lightning's trainer for a run folder.
+
+    Args:
+        config: of the run.
+        run: its folder.
+        callbacks: what runs beside the steps.
+        done: steps of a run that goes on; what TensorBoard has of later ones is hidden.
+    """
     settings = config.trainer
     val_every = min(settings.val_every or settings.max_steps, settings.max_steps)  # at the latest at the end
     return Trainer(
@@ -170,17 +181,26 @@ def build_trainer(config: Config, run: Path, callbacks: list[Callback] | None = 
         use_distributed_sampler=False,
         enable_checkpointing=False,
         enable_model_summary=False,
-        logger=TensorBoardLogger(run, name="tensorboard", version=""),
+        logger=TensorBoardLogger(run, name="tensorboard", version="", purge_step=done),
         callbacks=callbacks or [],
     )
 
 
-def training_callbacks(run: Path) -> list[Callback]:
-    """What runs beside the steps of a fit."""
+def training_callbacks(config: Config, run: Path, data: str, seconds: float = 0.0) -> list[Callback]:
+    """What runs beside the steps of a fit.
+
+    Args:
+        config: of the run.
+        run: its folder.
+        data: fingerprint of its data.
+        seconds: time that training has taken before.
+    """
     return [
         StepProgress(refresh_rate=10),
         LearningRateMonitor("step"),
         Throughput(),
         SampleAnswers(),
-        SaveWeights(run),
+        GradientCoverage(),
+        FiniteSteps(),
+        SaveCheckpoints(run, config.trainer.save_every, flat(config), data, seconds),
     ]

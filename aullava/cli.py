@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0, 2 after a mistake of the user (one line on stderr), 130 after Ctrl-C, 141 when
-        nobody reads.
+        nobody reads, 143 after a signal to stop a fit, when all is saved.
     """
     words = sys.argv[1:] if argv is None else list(argv)
     try:
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not getattr(type(error), "for_user", False):
             raise
         print(f"aullava: {_sentence(error)}", file=sys.stderr)
-        return EXIT_USER
+        return int(getattr(error, "exit_code", EXIT_USER))
 
 
 def _sentence(error: Exception) -> str:
@@ -78,6 +78,14 @@ def _fit(arguments: argparse.Namespace) -> int:
     from aullava.jobs import fit
 
     print(f"run: {fit(resolved)}")
+    return 0
+
+
+def _resume(arguments: argparse.Namespace) -> int:
+    _check_run(arguments.run, arguments.overrides)
+    from aullava.jobs import resume
+
+    print(f"run: {resume(arguments.run, arguments.overrides)}")
     return 0
 
 
@@ -231,6 +239,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "fit": _fit,
+    "resume": _resume,
     "validate": _validate,
     "test": _test,
     "predict": _predict,

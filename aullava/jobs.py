@@ -31,12 +31,15 @@ from aullava.decoding.generate import answer_samples
 from aullava.evaluation.draw import answers_card
 from aullava.models.vision import ImagePreprocessor
 from aullava.models.vlm import FaceLanguageModel
+from aullava.resumption import refuse_another_run, refuse_another_world
 from aullava.stages import start_weights
 from aullava.text.answer import Answer
 from aullava.text.collate import Collator
-from aullava.training.checkpoint import load_weights
+from aullava.training.callbacks.go_on import GoOn
+from aullava.training.checkpoint import load_weights, save_weights
 from aullava.training.errors import RunError
 from aullava.training.run_folder import new_run, update_result, versions, whole_file, write_json, write_text
+from aullava.training.snapshots import newest_snapshot, remove_drafts
 from aullava.vocabulary import vocabulary
 from datamodules.action_units import UNKNOWN, Scale
 from datamodules.images import read_image
@@ -67,9 +70,49 @@ def fit(resolved: Resolved) -> Path:
     run = new_run(Path(config.runs_dir), config.experiment)
     _record(resolved, data, run)
     print_parameters(model.parameter_report())
-    trainer = build_trainer(config, run, training_callbacks(run))
+    trainer = build_trainer(config, run, training_callbacks(config, run, data.fingerprint()))
     trainer.fit(module, datamodule=data)
     update_result(run, {**module.scores, "seconds": round(time.monotonic() - started, 1)})
+    return run
+
+
+def resume(run: Path, overrides: Sequence[str] = ()) -> Path:
+    """Go on with a fit that was stopped, as if it never had been.
+
+    Args:
+        run: its folder.
+        overrides: changes of its config; only of what learning does not hang on.
+
+    Raises:
+        RunError: there is no whole checkpoint, or it belongs to another config, to other data or to another
+            number of processes.
+    """
+    started = time.monotonic()
+    config = resolve(run / "config.yaml", overrides, vocabulary()).config
+    remove_drafts(run)
+    snapshot = newest_snapshot(run)
+    refuse_another_run(snapshot, config, run)
+    seed_everything(config.seed, workers=True, verbose=False)
+    data = build_data(config)
+    data.prepare_data()
+    data.setup("fit")
+    if data.fingerprint() != snapshot.data:
+        raise RunError(f"labels, codes or people are not those that {run} learned from: bring them back")
+    data.load_state_dict(snapshot.sampler)
+    model = build_model(config)
+    model.load_trainable_state_dict(snapshot.weights)
+    save_weights(model, run)  # the checkpoint may be older than what was saved last
+    if snapshot.step >= config.trainer.max_steps:
+        evaluate(run, "val", overrides)
+        return run
+    module = build_module(config, model, build_collator(config, model), data)
+    beside = training_callbacks(config, run, snapshot.data, snapshot.seconds)
+    trainer = build_trainer(config, run, [GoOn(snapshot), *beside], snapshot.step + 1)
+    refuse_another_world(snapshot, trainer.world_size, run)
+    print(f"{run} goes on after step {snapshot.step} of {config.trainer.max_steps}")
+    trainer.fit(module, datamodule=data)
+    seconds = snapshot.seconds + time.monotonic() - started
+    update_result(run, {**module.scores, "seconds": round(seconds, 1)})
     return run
 
 

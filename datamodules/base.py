@@ -30,8 +30,9 @@ from datamodules.index import Index, check_index, chosen_columns
 from datamodules.options import DatasetSettings, LoaderSettings
 from datamodules.protocols import Protocol, Split
 from datamodules.sample import AUSample
-from datamodules.sampling import Draw, MixtureBatches, share_of_rank, spread
+from datamodules.sampling import Draw, MixtureBatches, Turns, share_of_rank, spread
 from datamodules.transforms import TrainTransform
+from datamodules.workers import leave_signals_to_the_trainer, own_generator
 
 Collate = Callable[[Sequence[AUSample]], Any]
 
@@ -330,6 +331,8 @@ class AUDataModule(LightningDataModule):
             batch_size=self.loading.eval_batch_size,
             num_workers=self.loading.num_workers,
             collate_fn=self._collate_eval,
+            worker_init_fn=leave_signals_to_the_trainer,
+            generator=own_generator(self.loading.seed),
         )
 
 
@@ -352,6 +355,7 @@ def draw_loader(
     collate: Collate,
     trainer: Any = None,
     row_weights: Sequence[npt.NDArray[np.float64] | None] | None = None,
+    start: Turns | None = None,
 ) -> DataLoader[AUSample]:
     """Endless training batches over the rows of several datasets, each batch from one of them.
 
@@ -366,6 +370,7 @@ def draw_loader(
         rank,
         world_size,
         row_weights,
+        start,
     )
     return DataLoader(
         _Drawn(modules, rows),
@@ -373,6 +378,8 @@ def draw_loader(
         num_workers=loading.num_workers,
         collate_fn=collate,
         persistent_workers=loading.num_workers > 0,
+        worker_init_fn=leave_signals_to_the_trainer,
+        generator=own_generator(loading.seed),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from datamodules.errors import DatasetError
 from datamodules.formats import in_formats, present_labels
 from datamodules.options import LoaderSettings, MixtureSettings
 from datamodules.overlaps import Members, check_apart, without_overlaps
-from datamodules.sampling import shares
+from datamodules.sampling import Turns, normed, shares
 
 logger = logging.getLogger(__name__)
 
@@ -59,12 +60,25 @@ class Mixture(LightningDataModule):
         self.loading = loading
         self.mixing = mixing
         self._collate: Collate = list
+        self._turns = Turns.at_the_beginning(len(self.members))
 
     def connect(self, collate: Collate, collate_eval: Collate | None = None) -> None:
         """Hand in what makes batches; see `AUDataModule.connect`."""
         self._collate = collate
         for member in self.members:
             member.connect(collate, collate_eval)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where training stands: whose turn it is after the optimiser steps that the trainer has done."""
+        assert self.trainer is not None
+        weights = normed(self.shares())
+        while self._turns.batch < self.trainer.global_step * self.trainer.accumulate_grad_batches:
+            self._turns.take(weights)
+        return asdict(self._turns)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from what `state_dict` gave: nothing that was taken before is read again."""
+        self._turns = Turns(**state_dict)
 
     def prepare_data(self) -> None:
         """Let every dataset prepare its files; called by Lightning in one process."""
@@ -108,8 +122,9 @@ class Mixture(LightningDataModule):
         weights = None
         if self.mixing.balance == "rare":
             weights = [_rare(*pair) for pair in zip(self.members, rows, strict=True)]
+        start = self._turns.copy()
         return draw_loader(
-            self.members, rows, self.shares(), self.loading, self._collate, self.trainer, weights
+            self.members, rows, self.shares(), self.loading, self._collate, self.trainer, weights, start
         )
 
     def val_dataloader(self) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,52 @@ class Draw:
     dataset: int
     row: int
     seed: int
+
+
+@dataclass(slots=True)
+class Turns:
+    """Whose turn it is: all that a mixture remembers of the batches that were taken.
+
+    Attributes:
+        batch: batches taken by each process so far.
+        credit: what each dataset is owed, in batches.
+        taken: batches of each dataset so far.
+    """
+
+    batch: int
+    credit: list[float]
+    taken: list[int]
+
+    @classmethod
+    def at_the_beginning(cls, datasets: int) -> Turns:
+        """Nothing was taken."""
+        return cls(0, [0.0] * datasets, [0] * datasets)
+
+    def copy(self) -> Turns:
+        """A copy that can move on alone."""
+        return replace(self, credit=list(self.credit), taken=list(self.taken))
+
+    def take(self, weights: Sequence[float]) -> tuple[int, int]:
+        """Take the next batch.
+
+        Args:
+            weights: share of each dataset; they add up to 1.
+
+        Returns:
+            Number of the dataset, and how many of its batches were taken before.
+        """
+        self.credit = [had + more for had, more in zip(self.credit, weights, strict=True)]
+        dataset = self.credit.index(max(self.credit))
+        self.credit[dataset] -= 1.0
+        self.taken[dataset] += 1
+        self.batch += 1
+        return dataset, self.taken[dataset] - 1
+
+
+def normed(weights: Sequence[float]) -> list[float]:
+    """Weights that add up to 1."""
+    found: list[float] = (np.array(weights, dtype=np.float64) / np.sum(weights)).tolist()
+    return found
 
 
 class MixtureBatches(Sampler[list[Draw]]):
@@ -39,6 +85,7 @@ class MixtureBatches(Sampler[list[Draw]]):
         world_size: number of processes; each has its own part of every ``batch_size * world_size``.
         row_weights: for each dataset float [size], how often each row comes relative to the others; None (for
             all or for one dataset): equally often.
+        start: whose turn it is at the first batch; None: the beginning.
     """
 
     def __init__(
@@ -50,26 +97,24 @@ class MixtureBatches(Sampler[list[Draw]]):
         rank: int = 0,
         world_size: int = 1,
         row_weights: Sequence[npt.NDArray[np.float64] | None] | None = None,
+        start: Turns | None = None,
     ) -> None:
         self.sizes = tuple(sizes)
-        self.weights = np.array(weights, dtype=np.float64) / np.sum(weights)
+        self.weights = normed(weights)
         self.batch_size = batch_size
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
         self.row_weights = tuple(row_weights or [None] * len(sizes))
+        self.start = start or Turns.at_the_beginning(len(sizes))
         self._orders: dict[int, tuple[int, np.ndarray]] = {}
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        credit = np.zeros(len(self.sizes))
-        taken = [0] * len(self.sizes)
+        turns = self.start.copy()
         while True:
-            credit += self.weights
-            dataset = int(np.argmax(credit))
-            credit[dataset] -= 1.0
-            start = taken[dataset] + self.rank * self.batch_size
+            dataset, before = turns.take(self.weights)
+            start = (before * self.world_size + self.rank) * self.batch_size
             yield [self._draw(dataset, position) for position in range(start, start + self.batch_size)]
-            taken[dataset] += self.batch_size * self.world_size
 
     def _draw(self, dataset: int, position: int) -> Draw:
         turn, place = divmod(position, self.sizes[dataset])

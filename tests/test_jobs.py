@@ -68,7 +68,9 @@ def picture(home: Path) -> Path:
 def test_a_fit_fills_its_folder(run: Path, home: Path) -> None:
     files = {name for name in contents(run) if not name.startswith("tensorboard/")}
     records = {"config.yaml", "overrides.txt", "versions.json", "fingerprint.json", "result.json"}
-    assert files == records | {WEIGHTS}
+    snapshots = {name for name in files if name.startswith(f"checkpoints/step-{STEPS:08d}-")}
+    assert len(snapshots) == 1
+    assert files == records | snapshots | {WEIGHTS}
     assert (run / "overrides.txt").read_text().splitlines() == small(home, STEPS)
     assert json.loads((run / "versions.json").read_text())["torch"] == torch.__version__
     prints = json.loads((run / "fingerprint.json").read_text())

@@ -206,6 +206,9 @@ class TrainerConfig:
     """Steps between validations; null: once, at the end."""
     val_samples: int | None = number(None, low=1)
     """Images of each dataset used in a validation; null: all."""
+    save_every: int = number(200, low=1)
+    """Steps between two checkpoints to resume from; each validation, the end and a signal to stop bring one
+    too."""
     log_every: int = number(10, low=1)
     """Steps between two points in TensorBoard."""
 

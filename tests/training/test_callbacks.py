@@ -16,9 +16,9 @@ from torch.utils.data import DataLoader, Dataset
 from aullava.text.batch import AUBatch
 from aullava.training.callbacks import throughput
 from aullava.training.callbacks.answers import SampleAnswers
+from aullava.training.callbacks.checkpoints import SaveCheckpoints
 from aullava.training.callbacks.progress import StepProgress
 from aullava.training.callbacks.throughput import Throughput
-from aullava.training.callbacks.weights import SaveWeights
 from aullava.training.checkpoint import WEIGHTS
 from aullava.training.module import Asked, AULightningModule
 from tests.checkpoints import Backbone
@@ -148,7 +148,7 @@ def test_throughput_is_logged_during_a_fit(backbone: Backbone, tmp_path: Path) -
 def test_weights_are_saved_after_a_validation_and_at_the_end(backbone: Backbone, tmp_path: Path) -> None:
     saved: list[int] = []
 
-    class Counted(SaveWeights):
+    class Counted(SaveCheckpoints):
         def _save(self, trainer: Trainer, pl_module: Any) -> None:
             super()._save(trainer, pl_module)
             saved.append(trainer.global_step)
@@ -157,7 +157,11 @@ def test_weights_are_saved_after_a_validation_and_at_the_end(backbone: Backbone,
     batches = [batch_of(module, PRESENCE, 1)] * 3
     loaders = [loader([prompts_of(module, PRESENCE, 1)]), loader([prompts_of(module, INTENSITY, 1)])]
     trainer = trainer_of(
-        3, [Counted(tmp_path)], num_sanity_val_steps=1, val_check_interval=2, check_val_every_n_epoch=None
+        3,
+        [Counted(tmp_path, 100, {}, "")],
+        num_sanity_val_steps=1,
+        val_check_interval=2,
+        check_val_every_n_epoch=None,
     )
     trainer.fit(module, train_dataloaders=loader(batches), val_dataloaders=loaders)
     assert saved == [2, 3]  # the sanity check is no validation
@@ -165,9 +169,20 @@ def test_weights_are_saved_after_a_validation_and_at_the_end(backbone: Backbone,
 
 
 def test_only_the_first_process_saves(backbone: Backbone, tmp_path: Path) -> None:
-    trainer = cast(Trainer, SimpleNamespace(is_global_zero=False, sanity_checking=False))
-    SaveWeights(tmp_path).on_train_end(trainer, module_of(backbone, 1))
-    assert not (tmp_path / WEIGHTS).exists()
+    waited: list[str] = []
+    strategy = SimpleNamespace(barrier=waited.append)
+    trainer = SimpleNamespace(
+        is_global_zero=False,
+        sanity_checking=False,
+        strategy=strategy,
+        global_step=3,
+        world_size=1,
+        datamodule=None,
+    )
+    saver = SaveCheckpoints(tmp_path, 1, {}, "")
+    saver.on_train_end(cast(Trainer, trainer), module_of(backbone, 1))
+    assert waited == ["checkpoint"]  # for the first process
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_bar_counts_to_the_last_step(backbone: Backbone) -> None:

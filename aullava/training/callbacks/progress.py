@@ -12,7 +12,8 @@ class StepProgress(TQDMProgressBar):
     """Lightning's bar, counting to ``max_steps``."""
 
     def on_train_epoch_start(self, trainer: Trainer, *_: Any) -> None:
-        """Give the bar its true length: batches until the last optimiser step."""
+        """Give the bar its true length: the batches that are left until the last optimiser step."""
         super().on_train_epoch_start(trainer)
-        self.train_progress_bar.reset(trainer.max_steps * trainer.accumulate_grad_batches)
+        left = trainer.max_steps - trainer.global_step
+        self.train_progress_bar.reset(left * trainer.accumulate_grad_batches)
         self.train_progress_bar.set_description("training")

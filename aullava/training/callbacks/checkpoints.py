@@ -1,0 +1,132 @@
+"""Saves a run between two steps: now and then, after validations, at its end, and when it has to stop."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+
+from aullava.training.checkpoint import save_weights
+from aullava.training.errors import PreemptedError
+from aullava.training.module import AULightningModule
+from aullava.training.random_state import random_state
+from aullava.training.snapshots import Snapshot, write_snapshot
+from aullava.training.stop_signals import StopSignals
+
+
+class SaveCheckpoints(Callback):
+    """Writes a snapshot to resume from, then moves ``checkpoints/last.safetensors`` to its weights.
+
+    A signal to any process sets a flag. After each step the processes agree whether one was set; then they
+    save together, and the fit ends with `PreemptedError`.
+
+    Args:
+        run: folder of the run.
+        every: steps between two saves.
+        config: every value of the run's config by its dotted key.
+        data: fingerprint of the data.
+        seconds: time that training has taken before this process.
+    """
+
+    def __init__(
+        self, run: Path, every: int, config: dict[str, Any], data: str, seconds: float = 0.0
+    ) -> None:
+        self.run = run
+        self.every = every
+        self.config = config
+        self.data = data
+        self.signals = StopSignals()
+        self._began = time.monotonic() - seconds
+        self._saved = -1
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """From here on a signal waits for the end of its step; until now nothing could be lost."""
+        self.signals.watch()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Stop if asked to, or save if it is time to."""
+        if (batch_idx + 1) % trainer.accumulate_grad_batches:
+            return
+        self._stop_if_asked(trainer, pl_module)
+        if trainer.global_step % self.every == 0 and not _validates_now(trainer):
+            self._save(trainer, pl_module)
+
+    def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        """A validation may be longer than the time that is left: it is broken off."""
+        if self.signals.received is not None or trainer.world_size > 1:
+            self._stop_if_asked(trainer, pl_module)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save after each validation but the sanity check."""
+        if not trainer.sanity_checking:
+            self._save(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save what the last step gave, unless its validation did."""
+        if self._saved != trainer.global_step:
+            self._save(trainer, pl_module)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Give the signals back."""
+        self.signals.leave()
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Give the signals back."""
+        self.signals.leave()
+
+    def _stop_if_asked(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        mine = self.signals.received
+        if trainer.sanity_checking or not trainer.strategy.reduce_boolean_decision(
+            mine is not None, all=False
+        ):
+            return
+        if self._saved != trainer.global_step:
+            self._save(trainer, pl_module)
+        said = f"stopped by {mine or 'a signal to another process'} after step {trainer.global_step}"
+        raise PreemptedError(f"{said}; all is saved, go on with `aullava resume {self.run}`")
+
+    def _save(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """All processes take part: each has random generators of its own. The first one writes."""
+        assert isinstance(pl_module, AULightningModule)
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]  # set by a helper of its own
+        states = _gathered(random_state(), trainer.world_size)
+        if trainer.is_global_zero:
+            snapshot = Snapshot(
+                step=trainer.global_step,
+                world_size=trainer.world_size,
+                seconds=time.monotonic() - self._began,
+                config=self.config,
+                data=self.data,
+                weights={
+                    name: tensor.cpu() for name, tensor in pl_module.model.trainable_state_dict().items()
+                },
+                optimizer=trainer.optimizers[0].state_dict(),
+                schedule=trainer.lr_scheduler_configs[0].scheduler.state_dict(),
+                precision=trainer.precision_plugin.state_dict(),
+                sampler=data.state_dict() if data is not None else {},
+                random=states,
+            )
+            write_snapshot(snapshot, self.run)
+            save_weights(pl_module.model, self.run)
+        self._saved = trainer.global_step
+        trainer.strategy.barrier("checkpoint")
+
+
+def _validates_now(trainer: Trainer) -> bool:
+    """Whether this step is followed by a validation, which saves when it is done."""
+    batches, every = trainer.global_step * trainer.accumulate_grad_batches, trainer.val_check_batch
+    return trainer.enable_validation and every is not None and batches % every == 0
+
+
+def _gathered(state: dict[str, Any], world_size: int) -> list[dict[str, Any]]:
+    """The states of all processes, in the order of their ranks."""
+    if world_size == 1:
+        return [state]
+    found: list[Any] = [None] * world_size
+    torch.distributed.all_gather_object(found, state)
+    return found

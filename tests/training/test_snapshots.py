@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import logging
+import os
+import random
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from aullava.training.errors import PreemptedError, RunError
+from aullava.training.random_state import random_state, set_random_state
+from aullava.training.snapshots import Snapshot, newest_snapshot, remove_drafts, write_snapshot
+from aullava.training.stop_signals import StopSignals
+
+
+def _snapshot(step: int) -> Snapshot:
+    weights = {"a": torch.full((3, 4), float(step))}
+    state: dict[str, Any] = {"state": {0: {"step": torch.tensor(float(step))}}, "param_groups": [{"lr": 0.1}]}
+    turns = {"batch": step, "credit": [0.25], "taken": [step]}
+    return Snapshot(step, 1, 1.5, {"seed": 0}, "abc", weights, state, {}, {}, turns, [random_state()])
+
+
+def test_a_snapshot_comes_back_as_it_was(tmp_path: Path) -> None:
+    write_snapshot(_snapshot(7), tmp_path)
+    found = newest_snapshot(tmp_path)
+    assert torch.equal(found.weights["a"], torch.full((3, 4), 7.0))
+    assert (found.step, found.sampler["credit"], found.optimizer["param_groups"]) == (
+        7,
+        [0.25],
+        [{"lr": 0.1}],
+    )
+
+
+def test_random_generators_go_on_where_they_were(tmp_path: Path) -> None:
+    def drawn() -> tuple[Any, ...]:
+        return random.random(), float(np.random.rand()), torch.rand(3).tolist()  # noqa: NPY002
+
+    drawn()
+    write_snapshot(_snapshot(1), tmp_path)
+    wanted = drawn()
+    set_random_state(newest_snapshot(tmp_path).random[0])
+    assert drawn() == wanted
+
+
+def test_the_two_newest_are_kept(tmp_path: Path) -> None:
+    paths = [write_snapshot(_snapshot(step), tmp_path) for step in (8, 9, 10, 100)]
+    assert sorted((tmp_path / "checkpoints").iterdir()) == sorted(paths[-2:])
+    assert newest_snapshot(tmp_path).step == 100
+
+
+@pytest.mark.parametrize("harm", ["half", "one bit", "empty", "more"])
+def test_a_damaged_file_is_named_and_the_one_before_is_used(
+    harm: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_snapshot(_snapshot(1), tmp_path)
+    path = write_snapshot(_snapshot(2), tmp_path)
+    content = path.read_bytes()
+    flipped = bytes([content[len(content) // 2] ^ 1])
+    path.write_bytes(
+        {
+            "half": content[: len(content) // 2],
+            "one bit": content[: len(content) // 2] + flipped + content[len(content) // 2 + 1 :],
+            "empty": b"",
+            "more": content + b"x",
+        }[harm]
+    )
+    with caplog.at_level(logging.WARNING):
+        assert newest_snapshot(tmp_path).step == 1
+    assert f"{path} is damaged or written in part: the checkpoint before it is used" in caplog.text
+
+
+def test_without_a_whole_file_nothing_is_made_up(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="has no checkpoint to go on from"):
+        newest_snapshot(tmp_path)
+    write_snapshot(_snapshot(1), tmp_path).write_bytes(b"")
+    with pytest.raises(RunError, match=r"no checkpoint of .* is whole: restore one"):
+        newest_snapshot(tmp_path)
+
+
+@pytest.mark.parametrize("broken", ["save", "sync", "rename"])
+def test_a_save_that_fails_keeps_the_one_before(
+    broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = write_snapshot(_snapshot(1), tmp_path)
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    where = {"save": (torch, "save"), "sync": (os, "fsync"), "rename": (Path, "replace")}[broken]
+    monkeypatch.setattr(*where, full)
+    with pytest.raises(RunError, match=r"No space left on device.*make room there.*aullava resume"):
+        write_snapshot(_snapshot(2), tmp_path)
+    assert list((tmp_path / "checkpoints").iterdir()) == [before]
+    assert newest_snapshot(tmp_path).step == 1
+
+
+def test_what_a_killed_save_left_is_never_read_and_removed(tmp_path: Path) -> None:
+    path = write_snapshot(_snapshot(1), tmp_path)
+    draft = path.parent / "step-00000002.123.tmp"
+    draft.write_bytes(path.read_bytes()[:100])
+    assert newest_snapshot(tmp_path).step == 1
+    remove_drafts(tmp_path)
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_file_of_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def other(state: dict[str, Any], path: Path) -> None:
+        path.write_bytes(b"")
+        save({"step": 1}, path)
+
+    save = torch.save
+    monkeypatch.setattr(torch, "save", other)
+    write_snapshot(_snapshot(1), tmp_path)
+    with pytest.raises(RunError, match="written by another version"):
+        newest_snapshot(tmp_path)
+
+
+def test_a_signal_during_the_save_corrupts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    signals, sync = StopSignals(), os.fsync
+
+    def signalled(handle: int) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        sync(handle)
+
+    before = signal.getsignal(signal.SIGTERM)
+    signals.watch()
+    try:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        monkeypatch.setattr(os, "fsync", signalled)
+        write_snapshot(replace(_snapshot(3), seconds=2.0), tmp_path)
+    finally:
+        signals.leave()
+    assert signals.received == "SIGUSR1"  # the first one
+    assert newest_snapshot(tmp_path).seconds == 2.0
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert PreemptedError.exit_code == 143
