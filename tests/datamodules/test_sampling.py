@@ -8,7 +8,7 @@ from itertools import islice, pairwise
 
 import pytest
 
-from datamodules.sampling import Draw, MixtureBatches, share_of_rank, shares, spread
+from datamodules.sampling import Draw, MixtureBatches, Turns, normed, share_of_rank, shares, spread
 
 
 def _draws(batches: MixtureBatches, count: int) -> list[list[Draw]]:
@@ -78,6 +78,18 @@ def test_the_seed_decides_everything() -> None:
     assert draws(3) != draws(4)
     once = MixtureBatches([20, 30], [1, 2], 4, 3)
     assert _draws(once, 25) == _draws(once, 25)  # a second pass over the same sampler starts anew
+
+
+@pytest.mark.parametrize("taken", [1, 13, 40])
+def test_a_sampler_goes_on_from_any_batch(taken: int) -> None:
+    sizes, weights = [11, 23, 5], [1.0, 2.0, 0.3]
+    whole = _draws(MixtureBatches(sizes, weights, 4, seed=5, rank=1, world_size=2), 60)
+    turns = Turns.at_the_beginning(3)
+    for _ in range(taken):
+        turns.take(normed(weights))
+    later = MixtureBatches(sizes, weights, 4, seed=5, rank=1, world_size=2, start=turns)
+    assert _draws(later, 60 - taken) == whole[taken:]
+    assert turns.batch == sum(turns.taken) == taken  # the sampler moved a copy
 
 
 def test_augmentation_seeds_differ_between_draws() -> None:
