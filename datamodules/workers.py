@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import signal
+from types import FrameType
+from typing import Final
 
 import torch
+
+GRACE: Final = 20
+"""Seconds that a loader process stays after a SIGTERM: a step and its checkpoint take less."""
 
 
 def own_generator(seed: int) -> torch.Generator:
@@ -20,11 +25,19 @@ def leave_signals_to_the_trainer(worker: int) -> None:
     """Let the process that trains decide what a signal to all processes of a job means.
 
     A scheduler that takes a machine back signals every process. Loader processes that died of it would break
-    the step that is being finished; they end with the process that trains.
+    the step that is being finished. They outlive a SIGTERM by `GRACE` seconds and not for ever: Python itself
+    ends forgotten children by SIGTERM when it exits, and waits for them.
 
     Args:
         worker: number of the loader process, as `torch.utils.data.DataLoader` gives it.
     """
     del worker
-    for number in (signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, _stay_a_while)
+
+
+def _stay_a_while(number: int, frame: FrameType | None) -> None:
+    """Be ended by the alarm later."""
+    del number, frame
+    signal.alarm(GRACE)
