@@ -8,7 +8,7 @@ from typing import Final
 
 import torch
 
-GRACE: Final = 20
+GRACE: Final = 60
 """Seconds that a loader process stays after a SIGTERM: a step and its checkpoint take less."""
 
 
