@@ -22,7 +22,7 @@ from aullava.image_words import AMOUNT, MIDDLE, asking_words, noting_words
 from aullava.models.projector import Whitening
 from aullava.models.vlm import FaceLanguageModel
 from aullava.text.collate import Collator
-from datamodules.action_units import UNKNOWN, Scale
+from datamodules.action_units import UNKNOWN
 from datamodules.mixture import Mixture
 
 FACES: Final = 3000
@@ -37,7 +37,6 @@ all that is noise in the token: from 0.02 to 0.3 the correlation of a reading wi
 .70, the noise elsewhere to less than a half."""
 MIXTURE: Final = 0.4
 """Size of the unaligned part of a token beside a reading of size 1; ours."""
-TOP: Final = {Scale.PRESENCE: 1.0, Scale.LEVEL: 5.0, Scale.INTENSITY: 1.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ def align_projector(model: FaceLanguageModel, collator: Collator, data: Mixture)
         tokens = features.of(member, rows)
         whitening = whitening or Whitening.of(tokens)
         labels = torch.from_numpy(member.index.labels[rows])
-        amounts = labels / TOP[member.coded_scale()]
+        amounts = labels / member.coded_scale().top
         found = read_patches(whitening(tokens), amounts, labels != UNKNOWN)
         for code, reading in zip(member.asked_aus, found, strict=True):
             if code not in best or reading.explained > best[code].explained:

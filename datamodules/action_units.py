@@ -32,6 +32,11 @@ class Scale(StrEnum):
         """The values of the scale, for messages."""
         return {Scale.PRESENCE: "0 or 1", Scale.LEVEL: "0, 1, 2, 3, 4 or 5", Scale.INTENSITY: "0 to 1"}[self]
 
+    @property
+    def top(self) -> int:
+        """The largest value of the scale."""
+        return 5 if self is Scale.LEVEL else 1
+
     def allows(self, value: float) -> bool:
         """Whether `value` is a known value of the scale (UNKNOWN and NaN are not)."""
         match self:

@@ -268,6 +268,5 @@ def _allowed(labels: npt.NDArray[np.float32], scale: Scale) -> npt.NDArray[np.bo
     if scale is Scale.INTENSITY:
         on_scale = (labels >= 0) & (labels <= 1)
     else:
-        top = 1 if scale is Scale.PRESENCE else 5
-        on_scale = np.isin(labels, np.arange(top + 1))
+        on_scale = np.isin(labels, np.arange(scale.top + 1))
     return np.asarray(on_scale | (labels == UNKNOWN))

@@ -177,9 +177,10 @@ class _Scorer:
             sums = drawn(sums_of_people(pairs, self.who, self.people), self.weights)
             tables["mae"].append(mean_absolute_error(*pairs))
             draws["mae"].append(sums[:, 6] / sums[:, 0])
+            whole, drawn_ones = moments(*pairs), moments_of(sums)
             for name, formula in (("pcc", pearson), ("icc", icc)):
-                tables[name].append(formula(moments(*pairs)))
-                draws[name].append(formula(moments_of(sums)))
+                tables[name].append(formula(whole))
+                draws[name].append(formula(drawn_ones))
         return {name: self._scores(tables[name], draws[name], has) for name in tables}
 
     def _pairs(self, values: np.ndarray, target: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:

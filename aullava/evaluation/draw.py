@@ -23,8 +23,6 @@ _ANSWER, _TRUTH = (46, 109, 164), (222, 108, 32)
 _TITLES: Final = MappingProxyType(
     {Scale.PRESENCE: "presence (0/1)", Scale.LEVEL: "level (0-5)", Scale.INTENSITY: "intensity (0-1)"}
 )
-_MOST: Final = MappingProxyType({Scale.PRESENCE: 1, Scale.LEVEL: 5, Scale.INTENSITY: 1})
-"""The value of a full bar; a bar of levels is divided into its levels."""
 
 
 def answer_card(image: Picture, answer: Answer, truth: Mapping[str, float] | None = None) -> Picture:
@@ -84,7 +82,7 @@ def _column(draw: ImageDraw.ImageDraw, left: int, answer: Answer, truth: Mapping
 
 def _bar(draw: ImageDraw.ImageDraw, left: int, top: int, value: float, known: float, scale: Scale) -> None:
     """The answer as a bar, divided into levels where there are some, and the truth as a mark across it."""
-    upper, lower, most = top + 2, top + _ROW - 6, _MOST[scale]
+    upper, lower, most = top + 2, top + _ROW - 6, scale.top
     draw.rectangle((left, upper, left + _BAR, lower), fill=_PALE)
     if value != UNKNOWN and value > 0:
         draw.rectangle((left, upper, left + round(_BAR * value / most), lower), fill=_ANSWER)

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from aullava.evaluation import agreement, decisions
@@ -251,10 +250,7 @@ class PerAUPearson(PerAURows):
 
     def compute(self) -> Tensor:
         """The correlation of each Action Unit, float64 [A]."""
-        preds, target, known = self._pairs()
-        if not len(preds):
-            return torch.full((len(self.aus),), torch.nan, dtype=torch.float64)
-        return type(self).formula(moments(preds, target, known))
+        return type(self).formula(moments(*self._pairs()))
 
 
 class PerAUCCC(PerAUPearson):

@@ -13,13 +13,15 @@ def moments(x: Tensor, y: Tensor, known: Tensor) -> Tensor:
     mean, so that the spread of a column that never varies is exactly 0.
 
     Args:
-        x: float64 [B, A], B >= 1.
+        x: float64 [B, A].
         y: float64 [B, A].
         known: bool [B, A], the pairs that count.
 
     Returns:
         float64 [6, A]: count, mean of x, mean of y, sums of (x - mean)^2, of (y - mean)^2, of their product.
     """
+    if not len(x):
+        return x.new_zeros(6, x.shape[1])
     count = known.sum(0).to(x.dtype)
     first = known.to(torch.uint8).argmax(0, keepdim=True)
     means, deviations = [], []

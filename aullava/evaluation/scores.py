@@ -132,9 +132,9 @@ class ScoreBook(nn.Module):
         scores: dict[str, float] = {}
         for name, error in ERRORS.items():
             scores |= self._each(name, error(*pairs))
+        summed = moments(*pairs)
         for name, correlation in CORRELATIONS.items():
-            nothing = torch.full((len(self.aus),), torch.nan, dtype=torch.float64)
-            scores |= self._each(name, correlation(moments(*pairs)) if len(pairs[0]) else nothing)
+            scores |= self._each(name, correlation(summed))
         return scores
 
     def _each(self, name: str, values: Tensor) -> dict[str, float]:
