@@ -13,7 +13,9 @@ from datamodules.errors import BrokenImageError, DatasetError
 MAX_BYTES = 1 << 28
 """Largest picture file that is taken out of an archive; a larger one is a mistake or an attack (zip bomb)."""
 
-_DAMAGED = (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
+# What zipfile raises for damaged archives; RuntimeError is also said of encrypted members, and its subclass
+# NotImplementedError of compressions that Python does not know.
+_DAMAGED = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)
 
 
 def split_member(place: str) -> tuple[str, str | None]:

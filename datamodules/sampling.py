@@ -62,7 +62,7 @@ class Turns:
         return dataset, self.taken[dataset] - 1
 
 
-def normed(weights: Sequence[float]) -> list[float]:
+def normed(weights: npt.ArrayLike) -> list[float]:
     """Weights that add up to 1."""
     found: list[float] = (np.array(weights, dtype=np.float64) / np.sum(weights)).tolist()
     return found
@@ -147,7 +147,7 @@ def shares(
     """
     power = 0.0 if temperature is None else 1 / temperature
     raw = np.asarray(weights, dtype=np.float64) * np.asarray(sizes, dtype=np.float64) ** power
-    return tuple(float(one) for one in raw / raw.sum())
+    return tuple(normed(raw))
 
 
 def share_of_rank(rows: Sequence[int], rank: int, world_size: int) -> tuple[Sequence[int], int]:
