@@ -342,7 +342,8 @@ def test_action_units_must_differ(aus: list[str]) -> None:
 
 @pytest.mark.parametrize("name", ["per_au", "metrics", "counts", "ranking", "rows", "scores", "tables"])
 def test_examples_in_the_docstrings_hold(name: str) -> None:
-    result = doctest.testmod(importlib.import_module(f"aullava.evaluation.{name}"), extraglobs={"torch": torch})
+    module = importlib.import_module(f"aullava.evaluation.{name}")
+    result = doctest.testmod(module, extraglobs={"torch": torch})
     assert result.attempted > 0
     assert result.failed == 0
 
