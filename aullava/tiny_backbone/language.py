@@ -30,18 +30,19 @@ class LanguageRecipe:
     rope_theta: float = 1e6  # slow rotations: a word must be found at any distance
     context: int = 1024
     batch_size: int = 16
-    steps: int = 4400
-    learning_rate: float = 1.5e-3
+    steps: int = 14_000
+    learning_rate: float = 2e-3
     warmup: int = 100
     weight_decay: float = 0.05
     text_weight: float = 0.1  # of everything that is not the answer
     text_share: float = 0.05  # of the questions' positions that a step learns from
-    short: float = 0.15  # of the steps ask short questions only, later ones 3 in 10
-    clear: float = 0.4  # of the steps read clear impressions; then haze comes up
-    hazy: float = 0.8  # of the steps are over when it is full
+    short: float = 0.1  # of the steps ask short questions only, later ones 1 in 10
+    clear: float = 0.2  # of the steps read clear impressions; then haze comes up
+    hazy: float = 0.5  # of the steps are over when it is full
+    thinnest: float = 0.4  # haze of a batch is at least this share of what it may be
 
     def haze(self, step: int) -> float:
-        """How hard the impressions are to read at a step, 0 to 1."""
+        """How hard the impressions are to read at most at a step, 0 to 1."""
         return min(1.0, max(0.0, (step / self.steps - self.clear) / (self.hazy - self.clear)))
 
 
@@ -81,8 +82,9 @@ def train_llm(tokenizer: PreTrainedTokenizerFast, recipe: LanguageRecipe, seed: 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
     texts, start, running = Texts(tokenizer, seed), time.monotonic(), 3.0
     for step in range(recipe.steps):
-        batch = texts.batch(recipe.batch_size, 1.0 if step < recipe.short * recipe.steps else 0.3)
-        on_answers, on_rest = _losses(model, batch, texts.impressions, recipe, step)
+        batch = texts.batch(recipe.batch_size, 1.0 if step < recipe.short * recipe.steps else 0.1)
+        haze = recipe.haze(step) * float(texts.rng.uniform(recipe.thinnest, 1))
+        on_answers, on_rest = _losses(model, batch, texts.impressions, recipe, haze)
         loss = on_answers + recipe.text_weight * on_rest
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
@@ -97,12 +99,12 @@ def train_llm(tokenizer: PreTrainedTokenizerFast, recipe: LanguageRecipe, seed: 
 
 
 def _losses(
-    model: LlamaForCausalLM, batch: TextBatch, impressions: Impressions, recipe: LanguageRecipe, step: int
+    model: LlamaForCausalLM, batch: TextBatch, impressions: Impressions, recipe: LanguageRecipe, haze: float
 ) -> tuple[Tensor, Tensor]:
     """Cross-entropy of the answers, and of a part of the questions."""
     embeddings = model.get_input_embeddings()
     assert isinstance(embeddings, nn.Embedding)
-    vectors = impressions.draw(batch.amounts, batch.asked, embeddings.weight, recipe.haze(step))
+    vectors = impressions.draw(batch.amounts, batch.asked, embeddings.weight, haze)
     inputs = embeddings(batch.ids).masked_scatter(batch.image[..., None], vectors)
     # The head is what costs here: all answers, and of the questions as much as keeps them readable.
     some = batch.rest.masked_fill(torch.rand(batch.rest.shape) > recipe.text_share, IGNORED)
