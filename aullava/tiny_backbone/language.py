@@ -7,16 +7,18 @@ amounts. So it learns the formats, the scales, and to answer from what stands in
 
 from __future__ import annotations
 
-import math
-import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 
 import torch
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from aullava.text.batch import UNSUPERVISED
 from aullava.tiny_backbone.impressions import Impressions
-from aullava.tiny_backbone.texts import IGNORED, TextBatch, Texts
+from aullava.tiny_backbone.learning import Schedule, learn
+from aullava.tiny_backbone.texts import TextBatch, Texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,32 +72,20 @@ def train_llm(tokenizer: PreTrainedTokenizerFast, recipe: LanguageRecipe, seed: 
     """Learn the language model from texts alone."""
     torch.manual_seed(seed)
     model = build_llm(recipe, tokenizer)
-    optimiser = torch.optim.AdamW(
-        model.parameters(), lr=1.0, betas=(0.9, 0.95), weight_decay=recipe.weight_decay, fused=True
-    )
+    schedule = Schedule(recipe.steps, recipe.learning_rate, recipe.warmup, 0.05, recipe.weight_decay)
+    learn("llm", model, _lessons(model, Texts(tokenizer, seed), recipe), schedule)
+    return model
 
-    def rate(step: int) -> float:
-        progress = min(1.0, step / recipe.steps)
-        falling = 0.05 + 0.475 * (1 + math.cos(math.pi * progress))
-        return recipe.learning_rate * min((step + 1) / recipe.warmup, falling)
 
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
-    texts, start, running = Texts(tokenizer, seed), time.monotonic(), 3.0
-    for step in range(recipe.steps):
+def _lessons(
+    model: LlamaForCausalLM, texts: Texts, recipe: LanguageRecipe
+) -> Iterator[tuple[Tensor, float]]:
+    """The loss of one batch of texts after the other, from short and clear to long and hazy."""
+    for step in count():
         batch = texts.batch(recipe.batch_size, 1.0 if step < recipe.short * recipe.steps else 0.1)
         haze = recipe.haze(step) * float(texts.rng.uniform(recipe.thinnest, 1))
         on_answers, on_rest = _losses(model, batch, texts.impressions, recipe, haze)
-        loss = on_answers + recipe.text_weight * on_rest
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        running += 0.02 * (on_answers.item() - running)
-        if step % 100 == 99:
-            seconds, done = time.monotonic() - start, f"{step + 1}/{recipe.steps}"
-            print(f"llm step {done}  answer loss {running:.4f}  {seconds:.0f} s", flush=True)
-    return model
+        yield on_answers + recipe.text_weight * on_rest, on_answers.item()
 
 
 def _losses(
@@ -107,12 +97,12 @@ def _losses(
     vectors = impressions.draw(batch.amounts, batch.asked, embeddings.weight, haze)
     inputs = embeddings(batch.ids).masked_scatter(batch.image[..., None], vectors)
     # The head is what costs here: all answers, and of the questions as much as keeps them readable.
-    some = batch.rest.masked_fill(torch.rand(batch.rest.shape) > recipe.text_share, IGNORED)
-    learned = torch.where(batch.answers != IGNORED, batch.answers, some)[:, 1:]
-    kept = learned != IGNORED
+    some = batch.rest.masked_fill(torch.rand(batch.rest.shape) > recipe.text_share, UNSUPERVISED)
+    learned = torch.where(batch.answers != UNSUPERVISED, batch.answers, some)[:, 1:]
+    kept = learned != UNSUPERVISED
     with torch.autocast("cpu", torch.bfloat16):
         states = model.model(inputs_embeds=inputs).last_hidden_state[:, :-1][kept]
         logits = model.lm_head(states).float()
     losses = nn.functional.cross_entropy(logits, learned[kept], reduction="none")
-    is_answer = batch.answers[:, 1:][kept] != IGNORED
+    is_answer = batch.answers[:, 1:][kept] != UNSUPERVISED
     return losses[is_answer].mean(), losses[~is_answer].mean().nan_to_num()
