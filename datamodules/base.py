@@ -126,7 +126,7 @@ class AUDataModule(LightningDataModule):
         assert self.scale is not None, "a dataset without a fixed scale overrides coded_scale"
         return self.scale
 
-    def label_files(self) -> Iterable[Path]:
+    def label_files(self) -> Iterable[Path | str]:
         """The files that decide what `build_index` gives; none: the index is not cached.
 
         A folder whose listing decides which rows there are (labelled frames without a picture are left out)
