@@ -177,6 +177,7 @@ class AUDataModule(LightningDataModule):
             whole = self._whole_index()
             chosen = whole.take(chosen_columns(self.name, self.coded_aus(), self.settings.aus))
             self._usable = self.crops.usable(chosen)
+            self.crops.watch(len(chosen))
             if chosen.labels is not whole.labels:
                 self._labels_hash = ""
             self._index = chosen
@@ -280,7 +281,7 @@ class AUDataModule(LightningDataModule):
     def picture(self, row: int) -> npt.NDArray[np.uint8]:
         """The picture of one row as it is shown: whole, or cropped, or from the prepared store."""
         place = str(self.index.places[row])
-        return self.crops.picture(str(self.index.sample_ids[row]), lambda: self.load_image(place))
+        return self.crops.picture(row, str(self.index.sample_ids[row]), lambda: self.load_image(place))
 
     def training_sample(self, row: int, seed: int) -> AUSample:
         """The face of one row as training sees it."""
@@ -303,6 +304,11 @@ class AUDataModule(LightningDataModule):
         """Read labels and check the split; called by Lightning in every process."""
         del stage
         _ = self.split
+
+    def teardown(self, stage: str | None = None) -> None:
+        """Gather what was found while pictures were read; called by Lightning in every process."""
+        del stage
+        self.crops.tell_missed(self.index.sample_ids, everywhere=True)
 
     def train_dataloader(self) -> Any:
         """Endless training batches of this dataset alone."""

@@ -104,6 +104,11 @@ class Mixture(LightningDataModule):
                 gone = ", ".join(left_out[one.name])
                 logger.warning("dataset '%s': left out, since tested elsewhere: %s", one.name, gone)
 
+    def teardown(self, stage: str | None = None) -> None:
+        """Gather what was found while pictures were read; called by Lightning in every process."""
+        for one in self.datasets:
+            one.teardown(stage)
+
     def fingerprint(self) -> str:
         """A short hash of all members' fingerprints."""
         parts = sorted((member.name, member.fingerprint()) for member in self.members)
