@@ -42,10 +42,6 @@ class CKPlus(StillPictures):
         <root>/Emotion, <root>/Landmarks                            not read, may be absent
     """
 
-    def coded_aus(self) -> tuple[str, ...]:
-        """The units of the options."""
-        return codes_of(self.options.units)
-
     def label_files(self) -> Iterable[Path]:
         """The FACS files, and the folders of the pictures."""
         yield from (path for _, _, path in facs_files(self.below("FACS")))

@@ -48,10 +48,6 @@ class EmotioNet(StillPictures):
         <root>/Images/N_0000000001/N_0000000001_00002.jpg   the pictures, in whatever folders
     """
 
-    def coded_aus(self) -> tuple[str, ...]:
-        """The units of the options."""
-        return codes_of(self.options.units)
-
     def label_files(self) -> Iterable[Path]:
         """The table, and every folder that pictures may be in."""
         return (self._table(), *all_folders(self.below(self.options.pictures)))

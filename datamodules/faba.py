@@ -53,10 +53,6 @@ class FABA(StillPictures):
         <root>/*/*_emotion_anno.json, <root>/*/landmarks/    not read, may be absent
     """
 
-    def coded_aus(self) -> tuple[str, ...]:
-        """The units of the options."""
-        return codes_of(self.options.units)
-
     def label_files(self) -> Iterable[Path]:
         """The annotation files, and every folder that pictures may be in."""
         for part in PARTS:

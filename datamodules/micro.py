@@ -33,10 +33,6 @@ class MicroExpressions(StillPictures):
     def person(self, number: int) -> str:
         """The folder of a person."""
 
-    def coded_aus(self) -> tuple[str, ...]:
-        """The units of the options, left and right apart if they say so."""
-        return codes_of(self.options.units, self.options.sides)
-
     def label_files(self) -> Iterable[Path]:
         """The workbook, and the folders of the clips."""
         return (self.below(self.options.table), *folders_at(self.below(self.options.pictures), 2))

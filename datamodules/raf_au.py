@@ -45,10 +45,6 @@ class RAFAU(StillPictures):
         <root>/RAFAU_landmark.txt           not read, may be absent
     """
 
-    def coded_aus(self) -> tuple[str, ...]:
-        """The units of the options, left and right apart if they say so."""
-        return codes_of(self.options.units, self.options.sides)
-
     def label_files(self) -> Iterable[Path]:
         """The table, and the folder of the pictures."""
         return (self.below(LABELS), self.below(self.options.pictures))
