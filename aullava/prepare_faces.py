@@ -23,7 +23,8 @@ def prepare_faces(
         quality: of the JPEGs; None: the default.
         workers: processes; None: one for each core.
     """
-    return prepare(build_originals(name, config), out, faces, QUALITY if quality is None else quality, workers or cores())
+    module = build_originals(name, config)
+    return prepare(module, out, faces, QUALITY if quality is None else quality, workers or cores())
 
 
 def told(report: Report) -> str:

@@ -10,15 +10,14 @@ from __future__ import annotations
 import hashlib
 from abc import abstractmethod
 from array import array
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from lightning import LightningDataModule
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from datamodules import index_cache
 from datamodules.action_units import Scale
@@ -27,36 +26,12 @@ from datamodules.errors import DatasetError, MissingRootError, nearest
 from datamodules.expected_counts import Expected, expected_counts
 from datamodules.findings import Finding, Findings
 from datamodules.index import Index, check_index, chosen_columns
+from datamodules.loaders import Collate, block_loader, draw_loader
 from datamodules.options import DatasetSettings, LoaderSettings
 from datamodules.protocols import Protocol, Split
 from datamodules.sample import AUSample
-from datamodules.sampling import Draw, MixtureBatches, Turns, share_of_rank, spread
+from datamodules.sampling import spread
 from datamodules.transforms import TrainTransform
-from datamodules.workers import leave_signals_to_the_trainer, own_generator
-
-Collate = Callable[[Sequence[AUSample]], Any]
-
-
-class FaceRows(Dataset[AUSample]):
-    """Some rows of a dataset as samples.
-
-    Args:
-        module: the dataset.
-        rows: numbers of its index.
-        padding: how many rows at the end only fill up; their samples are marked as padding.
-    """
-
-    def __init__(self, module: AUDataModule, rows: Sequence[int], padding: int = 0) -> None:
-        self.module = module
-        self.rows = rows
-        self.padding = padding
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, number: int) -> AUSample:
-        sample = self.module.sample(int(self.rows[number]))
-        return replace(sample, padding=True) if number >= len(self) - self.padding else sample
 
 
 class AUDataModule(LightningDataModule):
@@ -330,65 +305,5 @@ class AUDataModule(LightningDataModule):
         same length with faces that are marked as padding.
         """
         limit = self.loading.val_samples if part == "val" else self.loading.test_samples
-        rank, world_size = rank_of(trainer or self.trainer)
-        rows, padding = share_of_rank(self.rows(part, limit), rank, world_size)
-        return DataLoader(
-            FaceRows(self, rows, padding),
-            batch_size=self.loading.eval_batch_size,
-            num_workers=self.loading.num_workers,
-            collate_fn=self._collate_eval,
-            worker_init_fn=leave_signals_to_the_trainer,
-            generator=own_generator(self.loading.seed),
-        )
-
-
-class _Drawn(Dataset[AUSample]):
-    """Training samples of several datasets by `Draw`."""
-
-    def __init__(self, modules: Sequence[AUDataModule], rows: Sequence[Sequence[int]]) -> None:
-        self.modules = modules
-        self.rows = rows
-
-    def __getitem__(self, draw: Draw) -> AUSample:
-        return self.modules[draw.dataset].training_sample(self.rows[draw.dataset][draw.row], draw.seed)
-
-
-def draw_loader(
-    modules: Sequence[AUDataModule],
-    rows: Sequence[Sequence[int]],
-    weights: Sequence[float],
-    loading: LoaderSettings,
-    collate: Collate,
-    trainer: Any = None,
-    row_weights: Sequence[npt.NDArray[np.float64] | None] | None = None,
-    start: Turns | None = None,
-) -> DataLoader[AUSample]:
-    """Endless training batches over the rows of several datasets, each batch from one of them.
-
-    See `MixtureBatches` for the arguments; rank and number of processes are the trainer's.
-    """
-    rank, world_size = rank_of(trainer)
-    batches = MixtureBatches(
-        [len(some) for some in rows],
-        weights,
-        loading.batch_size,
-        loading.seed,
-        rank,
-        world_size,
-        row_weights,
-        start,
-    )
-    return DataLoader(
-        _Drawn(modules, rows),
-        batch_sampler=batches,
-        num_workers=loading.num_workers,
-        collate_fn=collate,
-        persistent_workers=loading.num_workers > 0,
-        worker_init_fn=leave_signals_to_the_trainer,
-        generator=own_generator(loading.seed),
-    )
-
-
-def rank_of(trainer: Any) -> tuple[int, int]:
-    """Number of this process and number of processes; 0 and 1 without a trainer."""
-    return getattr(trainer, "global_rank", 0), getattr(trainer, "world_size", 1)
+        rows = self.rows(part, limit)
+        return block_loader(self, rows, self.loading, self._collate_eval, trainer or self.trainer)

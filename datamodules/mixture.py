@@ -13,9 +13,10 @@ import numpy.typing as npt
 from lightning import LightningDataModule
 
 from datamodules.balance import rare_weights
-from datamodules.base import AUDataModule, Collate, draw_loader
+from datamodules.base import AUDataModule
 from datamodules.errors import DatasetError
 from datamodules.formats import in_formats, present_labels
+from datamodules.loaders import Collate, draw_loader
 from datamodules.options import LoaderSettings, MixtureSettings
 from datamodules.overlaps import Members, check_apart, without_overlaps
 from datamodules.sampling import Turns, normed, shares

@@ -15,13 +15,14 @@ from torch.utils.data import DataLoader
 
 from datamodules import faces as faces_module
 from datamodules import store as store_module
-from datamodules.base import AUDataModule, FaceRows
+from datamodules.base import AUDataModule
 from datamodules.crops import Crops
 from datamodules.errors import DatasetError
 from datamodules.faces import FaceSettings
 from datamodules.findings import Findings
 from datamodules.folder import Folder
 from datamodules.index import Index
+from datamodules.loaders import FaceRows
 from datamodules.options import DatasetSettings, FolderOptions
 from tests.data.folder.data import write
 from tests.datamodules.helpers import LOADING, dataset
