@@ -27,6 +27,7 @@ from aullava.build import (
 from aullava.config.load import Resolved, resolve
 from aullava.config.schema import Config
 from aullava.config.show import save
+from aullava.dataset_findings import keep_findings, tell_findings
 from aullava.decoding.generate import answer_samples
 from aullava.evaluation.draw import answers_card
 from aullava.models.vision import ImagePreprocessor
@@ -62,6 +63,7 @@ def fit(resolved: Resolved) -> Path:
     data = build_data(config)
     data.prepare_data()
     data.setup("fit")
+    tell_findings(data)
     model = build_model(config)
     collator = build_collator(config, model)
     start_weights(config, model, collator, data)
@@ -73,6 +75,7 @@ def fit(resolved: Resolved) -> Path:
     trainer = build_trainer(config, run, training_callbacks(config, run, data.fingerprint()))
     trainer.fit(module, datamodule=data)
     update_result(run, {**module.scores, "seconds": round(time.monotonic() - started, 1)})
+    keep_findings(data, run)
     return run
 
 
@@ -113,6 +116,7 @@ def resume(run: Path, overrides: Sequence[str] = ()) -> Path:
     trainer.fit(module, datamodule=data)
     seconds = snapshot.seconds + time.monotonic() - started
     update_result(run, {**module.scores, "seconds": round(seconds, 1)})
+    keep_findings(data, run)
     return run
 
 
@@ -148,6 +152,7 @@ def evaluate(run: Path, split: Literal["val", "test"], overrides: Sequence[str] 
         assert isinstance(preprocess, ImagePreprocessor)
         scores |= baseline_scores(Baselines(model.vision, preprocess), data)
     update_result(run, scores)
+    keep_findings(data, run)
     return scores
 
 
