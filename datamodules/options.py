@@ -76,11 +76,14 @@ class MixtureSettings:
         balance: ``none``, or ``rare``: faces with rare Action Units come more often in training.
         shared_people: what happens to a person who is in different parts of two datasets: ``refuse`` the
             mixture, or ``leave_out`` of training and validation whoever is tested elsewhere.
+        shared_image: whether a face is asked in all formats of its dataset in one batch; otherwise each
+            format has batches of its own.
     """
 
     temperature: float | None = None
     balance: str = "none"
     shared_people: str = "refuse"
+    shared_image: bool = True
 
 
 @dataclass

@@ -65,7 +65,12 @@ class AULightningModule(LightningModule):
     def training_step(self, batch: AUBatch, batch_idx: int) -> Tensor:
         """Cross-entropy of the answers of one batch."""
         output = self.model(
-            batch.pixel_values, batch.input_ids, batch.image_mask, batch.attention_mask, batch.labels
+            batch.pixel_values,
+            batch.input_ids,
+            batch.image_mask,
+            batch.attention_mask,
+            batch.labels,
+            batch.pictures,
         )
         assert output.loss is not None
         self.log("train/loss", output.loss.detach(), prog_bar=True)
