@@ -128,7 +128,9 @@ class FolderOptions:
     unknown: str = "-1"
     """Text of a cell whose AU was not coded; empty cells are unknown too."""
     folds: int = 3
-    """Folds that the people are divided into."""
+    """Folds of the protocol people_folds."""
+    folds_file: str = ""
+    """Your list for the protocol own_folds: the tested people of one fold in each line."""
     present_from: float | None = None
     """Level or intensity from which a unit counts as present, for the format presence and balance=rare."""
     same_people_as: str = ""
