@@ -16,6 +16,7 @@ MAY_PRINT = (
     "aullava.cli",
     "aullava.demo",
     "aullava.jobs",
+    "aullava.launch",
     "aullava.tiny_backbone",
     "aullava.crossval",
     "aullava.report",

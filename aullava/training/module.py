@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from lightning import LightningModule
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 
 from aullava.config.schema import OptimConfig
 from aullava.decoding.generate import answer_prompts
@@ -19,6 +20,8 @@ from aullava.text.answer import Answer
 from aullava.text.batch import AUBatch, PromptBatch
 from aullava.text.collate import Collator
 from aullava.training.optim import build_optimizer
+from aullava.training.processes import total
+from aullava.training.strategies import bring_together, share_out, take_apart
 from datamodules.action_units import UNKNOWN, Scale
 
 
@@ -62,16 +65,36 @@ class AULightningModule(LightningModule):
         # Frozen weights are not in a checkpoint, and so not missed when it is loaded.
         self.strict_loading = False
 
+    def configure_model(self) -> None:
+        """Share the weights out, if the strategy says so (FSDP2)."""
+        if self.device_mesh is not None and not isinstance(self.model, FSDPModule):
+            share_out(self.model, self.device_mesh["data_parallel"])
+
     def training_step(self, batch: AUBatch, batch_idx: int) -> Tensor:
-        """Cross-entropy of the answers of one batch."""
+        """Cross-entropy of the answers of one batch, a mean over the tokens of all processes.
+
+        Strategies average gradients over processes. A process with more tokens than others must count for
+        more, so its loss is scaled by its share of all tokens, times the processes.
+        """
         output = self.model(
             batch.pixel_values, batch.input_ids, batch.image_mask, batch.attention_mask, batch.labels
         )
         assert output.loss is not None
-        self.log("train/loss", output.loss.detach(), prog_bar=True)
-        self.log(f"train/loss/{batch.scales[0]}", output.loss.detach())
-        loss: Tensor = output.loss
+        tokens = torch.full_like(output.loss, len(output.logits), dtype=torch.float32)
+        counted = total(torch.stack([tokens, output.loss.detach().float() * tokens]))
+        mean = counted[1] / counted[0]
+        self.log("train/loss", mean, prog_bar=True)
+        self.log(f"train/loss/{batch.scales[0]}", mean)
+        loss: Tensor = output.loss * (tokens * self.trainer.world_size / counted[0])
         return loss
+
+    def on_validation_start(self) -> None:
+        """Have whole weights at hand: answers take many short passes."""
+        bring_together(self.model)
+
+    def on_validation_end(self) -> None:
+        """Share them out again."""
+        take_apart(self.model)
 
     def validation_step(
         self, batch: PromptBatch, batch_idx: int, dataloader_idx: int = 0

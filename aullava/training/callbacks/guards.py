@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from aullava.text.batch import AUBatch
 from aullava.training.errors import RunError
+from aullava.training.whole import whole
 
 MOST_NAMES = 8
 
@@ -108,7 +109,7 @@ class GradientCoverage(Callback):
 def _starved(name: str, parameter: Tensor) -> bool:
     if parameter.grad is None:
         return True
-    return "lora_A" not in name and not bool(parameter.grad.any())
+    return "lora_A" not in name and not bool(whole(parameter.grad).any())
 
 
 def _parameters(optimizer: Optimizer) -> list[Any]:
@@ -118,7 +119,7 @@ def _parameters(optimizer: Optimizer) -> list[Any]:
 def _finite(optimizer: Optimizer) -> bool:
     """Whether all gradients are finite: their norm is then."""
     gradients = [parameter.grad for parameter in _parameters(optimizer) if parameter.grad is not None]
-    return bool(torch.isfinite(torch.nn.utils.get_total_norm(gradients)))
+    return bool(torch.isfinite(whole(torch.nn.utils.get_total_norm(gradients))))
 
 
 def _names(names: list[str]) -> str:
