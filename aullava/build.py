@@ -18,6 +18,7 @@ from torch import nn
 from aullava.config.changes import flat
 from aullava.config.rules import SHARDED
 from aullava.config.schema import Config, DatasetConfig, FacesConfig
+from aullava.launch import say_at_last
 from aullava.models.adapters import add_lora
 from aullava.models.errors import ModelError
 from aullava.models.llava import split_llava
@@ -31,9 +32,11 @@ from aullava.text.grammar import AnswerForm
 from aullava.text.question import Layout, Order, QuestionStyle
 from aullava.training.callbacks.answers import SampleAnswers
 from aullava.training.callbacks.checkpoints import SaveCheckpoints
+from aullava.training.callbacks.collapse import AnswerCollapse
 from aullava.training.callbacks.guards import FiniteSteps, GradientCoverage
 from aullava.training.callbacks.progress import StepProgress
 from aullava.training.callbacks.throughput import Throughput
+from aullava.training.callbacks.watchdog import Watchdog
 from aullava.training.module import Asked, AULightningModule
 from aullava.training.strategies import build_strategy, precision_plugin
 from datamodules import registry
@@ -180,6 +183,7 @@ def build_trainer(
     arithmetic = precision_plugin(settings.precision)
     val_every = min(settings.val_every or settings.max_steps, settings.max_steps)  # at the latest at the end
     return Trainer(
+        default_root_dir=run,
         accelerator=settings.accelerator,
         devices=strategy.devices,
         num_nodes=strategy.nodes,
@@ -204,7 +208,11 @@ def build_trainer(
 
 
 def training_callbacks(
-    config: Config, run: Path, data: str, images: int, seconds: float = 0.0
+    config: Config,
+    run: Path,
+    data: str,
+    images: int,
+    seconds: float = 0.0,
 ) -> list[Callback]:
     """What runs beside the steps of a fit.
 
@@ -222,5 +230,7 @@ def training_callbacks(
         SampleAnswers(),
         *([] if config.strategy.name == "fsdp" else [GradientCoverage()]),  # its gradients lie in pieces
         FiniteSteps(),
+        AnswerCollapse(),
+        Watchdog(config.trainer.stuck_after, say_at_last),
         SaveCheckpoints(run, config.trainer.save_every, flat(config), data, images, seconds),
     ]

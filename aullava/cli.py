@@ -85,6 +85,11 @@ def _fit(arguments: argparse.Namespace) -> int:
     resolved = resolve(arguments.experiment, arguments.overrides, vocabulary())
     if launch.needed(resolved.config.strategy):
         return launch.run_processes(resolved.config.strategy.devices, arguments.words)
+    if arguments.profile:
+        from aullava.profiling import profile
+
+        print(profile(resolved))
+        return 0
     from aullava.jobs import fit
 
     print(f"run: {fit(resolved)}")

@@ -16,6 +16,7 @@ from lightning import Trainer, seed_everything
 from PIL import Image
 
 from aullava.baselines import Baselines
+from aullava.batch_size import with_fitting_batch
 from aullava.build import (
     build_collator,
     build_data,
@@ -31,9 +32,8 @@ from aullava.decoding.generate import answer_samples
 from aullava.evaluation.draw import answers_card
 from aullava.models.vision import ImagePreprocessor
 from aullava.models.vlm import FaceLanguageModel
+from aullava.parts import fresh_parts, ready_data
 from aullava.resumption import for_this_world, refuse_another_run
-from aullava.run_checks import refuse_few_faces, refuse_long_questions
-from aullava.stages import start_weights
 from aullava.text.answer import Answer
 from aullava.text.collate import Collator
 from aullava.training.callbacks.go_on import GoOn
@@ -67,24 +67,19 @@ def fit(resolved: Resolved) -> Path:
     started = time.monotonic()
     refuse_machine(config.trainer, config.strategy)
     with joined(config.strategy, config.trainer.accelerator) as processes:
-        data = _ready(config, "fit", processes)
-        refuse_few_faces(data, config.data.batch_size, processes.size)
-        model = build_model(config)
-        collator = build_collator(config, model)
-        refuse_long_questions(data, collator)
-        if processes.writes:
-            start_weights(config, model, collator, data)
-        processes.same(model.trainable_state_dict())
-        module = build_module(config, model, collator, data)
-        _try_questions(data, collator)
+        parts = fresh_parts(config, processes)
+        if config.trainer.find_batch_size:
+            resolved = with_fitting_batch(resolved, parts, processes)
+            config = resolved.config
+        data, module = parts.data, parts.module
         made = new_run(Path(config.runs_dir), config.experiment) if processes.writes else Path()
         run = processes.told(made)
         if processes.writes:
             _record(resolved, data, run)
-            print_parameters(model.parameter_report())
+            print_parameters(module.model.parameter_report())
         images = config.data.batch_size * processes.size
         beside = training_callbacks(config, run, data.fingerprint(), images)
-        _train(build_trainer(config, run, model, beside), module, data, config, processes)
+        _train(build_trainer(config, run, module.model, beside), module, data, config, processes)
     return _finished(run, module, config, processes, time.monotonic() - started)
 
 
@@ -108,7 +103,7 @@ def resume(run: Path, overrides: Sequence[str] = ()) -> Path:
         snapshot = newest_snapshot(processes.told(run))
         refuse_another_run(snapshot, config, run)
         declared, config = config, for_this_world(snapshot, config, processes.size, run)
-        data = _ready(config, "fit", processes)
+        data = ready_data(config, "fit", processes)
         if data.fingerprint() != snapshot.data:
             raise RunError(f"labels, codes or people are not those that {run} learned from: bring them back")
         data.load_state_dict(snapshot.sampler)
@@ -140,7 +135,7 @@ def evaluate(run: Path, split: Literal["val", "test"], overrides: Sequence[str] 
     """
     config = resolve(run / "config.yaml", overrides, vocabulary()).config
     with joined(config.strategy, config.trainer.accelerator) as processes:
-        data = _ready(config, split, processes)
+        data = ready_data(config, split, processes)
         model = build_model(config)
         load_weights(model, run)
         collator = build_collator(config, model)
@@ -213,23 +208,26 @@ def print_parameters(report: dict[str, dict[str, int]]) -> None:
         print(f"{part:<12}{count['total']:>12,}{count['trainable']:>12,}{count['frozen']:>12,}")
 
 
-def _ready(config: Config, stage: str, processes: Processes) -> Mixture:
-    """Seeds set and labels read; one process of a machine reads them first and fills the caches."""
-    seed_everything(config.seed, workers=True, verbose=False)
-    data = build_data(config)
-    with processes.one_first():
-        data.prepare_data()
-        data.setup(stage)
-    return data
-
-
 def _train(
     trainer: Trainer, module: AULightningModule, data: Mixture, config: Config, processes: Processes
 ) -> None:
-    """Run the steps; every process draws other dropout."""
+    """Run the steps; every process draws other dropout.
+
+    Raises:
+        RunError: a loader process is gone; whatever else goes wrong says so itself.
+    """
     if processes.rank > 0:
         seed_everything((config.seed + processes.rank) % 2**32, workers=True, verbose=False)
-    trainer.fit(module, datamodule=data)
+    try:
+        trainer.fit(module, datamodule=data)
+    except RuntimeError as error:  # PyTorch has no type of its own for it
+        if "DataLoader worker" not in str(error):
+            raise
+        reason = str(error).strip().rstrip(".")
+        raise RunError(
+            f"a loader process was lost ({reason}): if memory ran out, lower data.num_workers; "
+            f"go on with `aullava resume {trainer.default_root_dir}`"
+        ) from None
 
 
 def _score(module: AULightningModule, data: Mixture, config: Config, run: Path, split: str) -> None:
@@ -247,12 +245,6 @@ def _finished(
     if processes.writes:
         update_result(run, {**module.scores, "seconds": round(seconds, 1)})
     return run
-
-
-def _try_questions(data: Mixture, collator: Collator) -> None:
-    """Ask about one face of every dataset, so that a run that cannot begin leaves no folder behind."""
-    for member in data.members:
-        collator([member.sample(member.rows("train")[0])])
 
 
 def _record(resolved: Resolved, data: Mixture, run: Path) -> None:

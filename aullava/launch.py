@@ -107,20 +107,32 @@ def _outcome(codes: Sequence[int | None], notes: Path) -> int:
         said = f"process {rank} of {len(codes)} was ended by {name}{memory}, so the others were ended too"
         print(f"aullava: {said}; a fit goes on with `aullava resume RUN`", file=sys.stderr)
         return 1
-    if first is not None:
-        print(first["text"].rstrip("\n"), file=sys.stderr)
+    for note in sorted(left, key=lambda note: float(note["time"])):
+        if note is first or note["always"]:
+            print(note["text"].rstrip("\n"), file=sys.stderr)
     if EXIT_PREEMPTED in codes or lost:
         return EXIT_PREEMPTED
     return (codes[first["rank"]] if first is not None else None) or next(code for code in codes if code)
 
 
-def leave_note(text: str) -> bool:
-    """Leave a sentence to the process that launched this one; false if there is none."""
+def say_at_last(text: str) -> None:
+    """Say why this process ends now; of several that do, each is heard."""
+    if not leave_note(text, always=True):
+        print(text, file=sys.stderr, flush=True)
+
+
+def leave_note(text: str, always: bool = False) -> bool:
+    """Leave a sentence to the process that launched this one; false if there is none.
+
+    Args:
+        text: said if this was the first thing that went wrong.
+        always: say it also if it was not.
+    """
     folder = os.environ.get(NOTES)
     if folder is None:
         return False
     draft = Path(folder) / f"{os.environ['RANK']}.tmp"
-    note = {"time": time.time(), "rank": int(os.environ["RANK"]), "text": text}
+    note = {"time": time.time(), "rank": int(os.environ["RANK"]), "text": text, "always": always}
     draft.write_text(json.dumps(note), encoding="utf-8")
     draft.replace(draft.with_suffix(".json"))
     return True

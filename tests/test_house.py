@@ -17,6 +17,7 @@ MAY_PRINT = (
     "aullava.demo",
     "aullava.jobs",
     "aullava.launch",
+    "aullava.batch_size",
     "aullava.tiny_backbone",
     "aullava.crossval",
     "aullava.report",

@@ -54,6 +54,9 @@ def _check_strategy(config: Config, where: Where) -> None:
     if config.llm.quantization != "none":
         sentence = f"llm.quantization and strategy '{name}' do not go together: write strategy=ddp, or none"
         raise refusal(where(("llm", "quantization")), sentence)
+    if config.trainer.find_batch_size:
+        sentence = f"trainer.find_batch_size measures whole models, strategy '{name}' has none: write false"
+        raise refusal(where(("trainer", "find_batch_size")), sentence)
     if name == "fsdp" and config.trainer.val_every is not None:
         sentence = "strategy 'fsdp' answers at the end only: write trainer.val_every=null, or strategy=fsdp2"
         raise refusal(where(("trainer", "val_every")), sentence)

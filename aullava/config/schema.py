@@ -199,7 +199,7 @@ class TrainerConfig:
     accumulate: int = number(1, low=1)
     """Batches whose gradients are summed up for one step."""
     precision: str = choice("32-true", "bf16-mixed", "16-mixed", "bf16-true")
-    """Arithmetic, in Lightning's words. Trained weights stay fp32, but for bf16-true, which keeps all in bf16:
+    """Arithmetic, in Lightning's words. Trained weights stay fp32, but for bf16-true, which has all in bf16:
     the least memory and the coarsest steps. For the frozen weights alone: vision.dtype and llm.dtype."""
     accelerator: str = choice("auto", "cpu", "gpu", "cuda", "mps")
     """Kind of device, in Lightning's words."""
@@ -212,6 +212,11 @@ class TrainerConfig:
     too."""
     log_every: int = number(10, low=1)
     """Steps between two points in TensorBoard."""
+    find_batch_size: bool = False
+    """Take the largest batch that fits into memory, and accumulate so many that a step keeps its
+    data.batch_size x accumulate images. The saved config holds what was found."""
+    stuck_after: int = number(1800, low=1)
+    """Seconds without a finished batch after which the run ends and says where each process stands."""
 
 
 @dataclass

@@ -56,6 +56,13 @@ class Processes:
         said: Shared = box[0]
         return said
 
+    def least(self, value: int) -> int:
+        """The smallest `value` of all processes."""
+        box = torch.tensor(value)
+        if self.size > 1:
+            dist.all_reduce(box, dist.ReduceOp.MIN)
+        return int(box)
+
     def same(self, tensors: dict[str, Tensor]) -> None:
         """Give all processes the first one's tensors, in place; the names and shapes are equal already."""
         for tensor in tensors.values() if self.size > 1 else ():

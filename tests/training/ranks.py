@@ -95,9 +95,11 @@ class Watch(Callback):
             hook = lambda state, bucket: self._counted(bucket)  # noqa: E731 - annotations are compared, as types
             trainer.strategy.model.register_comm_hook(None, hook)
 
-    def _counted(self, bucket: dist.GradBucket) -> Any:
+    def _counted(self, bucket: Any) -> Any:
         self.sent += bucket.is_last()
-        return allreduce_hook(dist.group.WORLD, bucket)
+        group = dist.group.WORLD
+        assert group is not None
+        return allreduce_hook(group, bucket)
 
     def counting(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def counted(*arguments: Any, **more: Any) -> Any:
@@ -112,7 +114,8 @@ class Watch(Callback):
 
 def batch_of(module: AULightningModule, number: int, rank: int, size: int) -> Any:
     """A part of batch `number`: its first half has short answers and its second half long ones."""
-    rows = faces(BATCH // 2, SHORT, Scale.PRESENCE, number) + faces(BATCH // 2, LONG, Scale.PRESENCE, 99 + number)
+    half = BATCH // 2
+    rows = faces(half, SHORT, Scale.PRESENCE, number) + faces(half, LONG, Scale.PRESENCE, 99 + number)
     each = BATCH // size
     return module.collator(rows[rank * each : (rank + 1) * each])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -66,7 +67,7 @@ class FiniteSteps(Callback):
         self.skipped += 1
         self._in_a_row += 1
         what = "loss" if sick else "gradient"
-        names = _names([name for ids in sick or [ids for ids, _ in batches] for name in ids])
+        names = names_of([name for ids in sick or [ids for ids, _ in batches] for name in ids])
         told = f"the {what} of step {trainer.global_step + 1} is not finite (samples {names})"
         if self._in_a_row >= self.most:
             raise RunError(
@@ -102,7 +103,7 @@ class GradientCoverage(Callback):
         if starved:
             raise RunError(
                 f"no gradient reaches {len(starved)} of {len(trained)} trainable tensors "
-                f"({_names(starved)}): they would never change, leave them out of adapter.targets"
+                f"({names_of(starved)}): they would never change, leave them out of adapter.targets"
             )
 
 
@@ -122,6 +123,7 @@ def _finite(optimizer: Optimizer) -> bool:
     return bool(torch.isfinite(whole(torch.nn.utils.get_total_norm(gradients))))
 
 
-def _names(names: list[str]) -> str:
+def names_of(names: Sequence[str]) -> str:
+    """The first few of some names, and how many more there are."""
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     return ", ".join(names[:MOST_NAMES]) + more
