@@ -1,4 +1,4 @@
-"""`--profile` and trainer.find_batch_size through the command line, and what is refused before the first step."""
+"""`--profile` and trainer.find_batch_size through the command line, and batches larger than the data."""
 
 from __future__ import annotations
 

@@ -95,9 +95,8 @@ def test_a_run_that_gets_nowhere_ends_and_says_where(backbone: Backbone, tmp_pat
     )
     assert ran.returncode == 1
     last = ran.stderr.splitlines()[-1]
-    assert last.startswith(
-        "aullava: process 0 of 1 got nowhere for 2 seconds, in step 3, with the samples presence-0-0, presence-0-1"
-    )
+    assert last.startswith("aullava: process 0 of 1 got nowhere for 2 seconds, in step 3, with the samples ")
+    assert "presence-0-0, presence-0-1: look there" in last
     assert "on_before_backward" in ran.stderr  # the stack of the thread that hangs
 
 
