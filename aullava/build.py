@@ -82,9 +82,9 @@ def _parts(config: Config) -> tuple[VisionEncoder, nn.Module, bool, PreTrainedMo
         if llm.quantization != "none":
             raise ModelError("llm.quantization goes with llm.name: leave out llm.init_from, or write none")
         dtypes = DTYPES[vision.dtype], DTYPES[llm.dtype]
-        parts = split_llava(llm.init_from, vision.layer, vision.tokens, kind, llm.attention, dtypes)
+        parts = split_llava(llm.init_from, vision.layers, vision.tokens, kind, llm.attention, dtypes)
         return parts.vision, parts.projector, parts.aligned, parts.llm
-    encoder = load_vision(vision.name, vision.layer, DTYPES[vision.dtype], vision.tokens)
+    encoder = load_vision(vision.name, vision.layers, DTYPES[vision.dtype], vision.tokens)
     language = load_llm(llm.name, llm.attention, DTYPES[llm.dtype], llm.quantization)
     return encoder, build_projector(kind, encoder.dim, language.config.hidden_size), False, language
 

@@ -28,6 +28,7 @@ from aullava.build import (
 from aullava.config.load import Resolved, resolve
 from aullava.config.schema import Config
 from aullava.config.show import save
+from aullava.dataset_findings import keep_findings
 from aullava.decoding.generate import answer_samples
 from aullava.evaluation.draw import answers_card
 from aullava.models.vision import ImagePreprocessor
@@ -80,7 +81,7 @@ def fit(resolved: Resolved) -> Path:
         images = config.data.batch_size * processes.size
         beside = training_callbacks(config, run, data.fingerprint(), images)
         _train(build_trainer(config, run, module.model, beside), module, data, config, processes)
-    return _finished(run, module, config, processes, time.monotonic() - started)
+    return _finished(run, parts.data, module, processes, time.monotonic() - started)
 
 
 def resume(run: Path, overrides: Sequence[str] = ()) -> Path:
@@ -119,7 +120,7 @@ def resume(run: Path, overrides: Sequence[str] = ()) -> Path:
         else:
             print(f"{run} goes on after step {snapshot.step} of {config.trainer.max_steps}")
             _train(trainer, module, data, config, processes)
-    return _finished(run, module, config, processes, snapshot.seconds + time.monotonic() - started)
+    return _finished(run, data, module, processes, snapshot.seconds + time.monotonic() - started)
 
 
 def evaluate(run: Path, split: Literal["val", "test"], overrides: Sequence[str] = ()) -> dict[str, float]:
@@ -149,6 +150,7 @@ def evaluate(run: Path, split: Literal["val", "test"], overrides: Sequence[str] 
         assert isinstance(preprocess, ImagePreprocessor)
         scores |= baseline_scores(Baselines(model.vision, preprocess), data)
     update_result(run, scores)
+    keep_findings(data, run)
     return scores
 
 
@@ -239,11 +241,12 @@ def _score(module: AULightningModule, data: Mixture, config: Config, run: Path, 
 
 
 def _finished(
-    run: Path, module: AULightningModule, config: Config, processes: Processes, seconds: float
+    run: Path, data: Mixture, module: AULightningModule, processes: Processes, seconds: float
 ) -> Path:
-    """Write the scores of a fit down."""
+    """Write down the scores of a fit, and what was found in its data."""
     if processes.writes:
         update_result(run, {**module.scores, "seconds": round(seconds, 1)})
+        keep_findings(data, run)
     return run
 
 

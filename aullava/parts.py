@@ -8,6 +8,7 @@ from lightning import seed_everything
 
 from aullava.build import build_collator, build_data, build_model, build_module
 from aullava.config.schema import Config
+from aullava.dataset_findings import tell_findings
 from aullava.run_checks import refuse_few_faces, refuse_long_questions
 from aullava.stages import start_weights
 from aullava.text.collate import Collator
@@ -48,6 +49,8 @@ def fresh_parts(config: Config, processes: Processes) -> Parts:
         ContextLengthError: a question is too long.
     """
     data = ready_data(config, "fit", processes)
+    if processes.writes:
+        tell_findings(data)
     refuse_few_faces(data, config.data.batch_size, processes.size)
     model = build_model(config)
     collator = build_collator(config, model)

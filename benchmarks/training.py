@@ -5,8 +5,8 @@
 The peer is transformers' Trainer with LlavaForConditionalGeneration and PEFT's LoRA: padded batches, one
 question a row, logits of the whole sequence. First both learn from the same batches, and their losses are
 compared step by step. Then they take turns (A B A B); times are those of the processor, so that others on the
-machine disturb little. Then the same step in one and in two processes, each on a core of its own, in seconds of
-the wall.
+machine disturb little. Then the same step in one and in two processes, each on a core of its own, in seconds
+of the wall.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ PEER = "peer"
 
 @dataclass(frozen=True)
 class Counts:
-    """How much is measured: steps whose losses are compared, turns, steps of a turn, and in which precision."""
+    """How much is measured: steps whose losses are compared, turns, steps of a turn; in which precision."""
 
     losses: int
     turns: int
@@ -133,7 +133,8 @@ def environment() -> dict[str, Any]:
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu"
     versions = {one.__name__: one.__version__ for one in (torch, lightning, transformers, peft)}
     load = os.getloadavg()[0]
-    return {"commit": commit.stdout.strip(), "device": device, "cores": os.cpu_count(), "load": load} | versions
+    here = {"commit": commit.stdout.strip(), "device": device, "cores": os.cpu_count(), "load": load}
+    return here | versions
 
 
 def main() -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+
 from datamodules.action_units import Scale
 from datamodules.dataset_options.other import CKPlusOptions
 from datamodules.facs_files import SUFFIX, facs_files, read_facs
 from datamodules.index import Index, IndexRows
+from datamodules.labels import folders_at
 from datamodules.still_pictures import StillPictures, by_stem, codes_of
 
 
@@ -38,9 +42,10 @@ class CKPlus(StillPictures):
         <root>/Emotion, <root>/Landmarks                            not read, may be absent
     """
 
-    def coded_aus(self) -> tuple[str, ...]:
-        """The units of the options."""
-        return codes_of(self.options.units)
+    def label_files(self) -> Iterable[Path]:
+        """The FACS files, and the folders of the pictures."""
+        yield from (path for _, _, path in facs_files(self.below("FACS")))
+        yield from folders_at(self.below("cohn-kanade-images"), 2)
 
     def build_index(self) -> Index:
         """One row per FACS file that names a unit and whose picture is there."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from datamodules.action_units import UNKNOWN, Scale
 from datamodules.dataset_options.other import EmotioNetOptions
 from datamodules.errors import DatasetError
 from datamodules.index import Index, IndexRows
-from datamodules.labels import PICTURES, child, label
+from datamodules.labels import PICTURES, all_folders, child, label
 from datamodules.spreadsheet import read_columns
 from datamodules.still_pictures import StillPictures, codes_of
 
@@ -47,9 +48,9 @@ class EmotioNet(StillPictures):
         <root>/Images/N_0000000001/N_0000000001_00002.jpg   the pictures, in whatever folders
     """
 
-    def coded_aus(self) -> tuple[str, ...]:
-        """The units of the options."""
-        return codes_of(self.options.units)
+    def label_files(self) -> Iterable[Path]:
+        """The table, and every folder that pictures may be in."""
+        return (self._table(), *all_folders(self.below(self.options.pictures)))
 
     def build_index(self) -> Index:
         """One row per line of the table with a label whose picture is there."""

@@ -13,9 +13,10 @@ import numpy.typing as npt
 from lightning import LightningDataModule
 
 from datamodules.balance import rare_weights
-from datamodules.base import AUDataModule, Collate, draw_loader
+from datamodules.base import AUDataModule
 from datamodules.errors import DatasetError
 from datamodules.formats import in_formats, present_labels
+from datamodules.loaders import Collate, draw_loader
 from datamodules.options import LoaderSettings, MixtureSettings
 from datamodules.overlaps import Members, check_apart, without_overlaps
 from datamodules.sampling import Turns, normed, shares
@@ -61,6 +62,7 @@ class Mixture(LightningDataModule):
         self.mixing = mixing
         self._collate: Collate = list
         self._turns = Turns.at_the_beginning(len(self.members))
+        self._training: list[Sequence[int]] = []
 
     def connect(self, collate: Collate, collate_eval: Collate | None = None) -> None:
         """Hand in what makes batches; see `AUDataModule.connect`."""
@@ -91,6 +93,7 @@ class Mixture(LightningDataModule):
         Raises:
             SubjectLeakError: somebody is, and `MixtureSettings.shared_people` says to refuse that.
         """
+        self._training = []
         for one in self.datasets:
             one.setup(stage)
         people = [Members(one.name, one.split, one.identity) for one in self.datasets]
@@ -104,6 +107,11 @@ class Mixture(LightningDataModule):
                 gone = ", ".join(left_out[one.name])
                 logger.warning("dataset '%s': left out, since tested elsewhere: %s", one.name, gone)
 
+    def teardown(self, stage: str | None = None) -> None:
+        """Gather what was found while pictures were read; called by Lightning in every process."""
+        for one in self.datasets:
+            one.teardown(stage)
+
     def fingerprint(self) -> str:
         """A short hash of all members' fingerprints."""
         parts = sorted((member.name, member.fingerprint()) for member in self.members)
@@ -113,19 +121,23 @@ class Mixture(LightningDataModule):
         """The share of the training batches of each of `members`; the formats of a dataset share its part."""
         counts = zip(self.members, self._formats, strict=True)
         weights = [member.settings.weight / formats for member, formats in counts]
-        sizes = [len(one.rows("train")) for one in self.members]
-        return shares(weights, sizes, self.mixing.temperature)
+        return shares(weights, [len(rows) for rows in self._training_rows()], self.mixing.temperature)
 
     def train_dataloader(self) -> Any:
         """Endless batches, each of one dataset in one format."""
-        rows = [member.rows("train") for member in self.members]
-        weights = None
+        rows, weights = self._training_rows(), None
         if self.mixing.balance == "rare":
             weights = [_rare(*pair) for pair in zip(self.members, rows, strict=True)]
         start = self._turns.copy()
         return draw_loader(
             self.members, rows, self.shares(), self.loading, self._collate, self.trainer, weights, start
         )
+
+    def _training_rows(self) -> list[Sequence[int]]:
+        """The training faces of each of `members`, looked up once after each `setup`: checkpoints ask too."""
+        if not self._training:
+            self._training = [member.rows("train") for member in self.members]
+        return self._training
 
     def val_dataloader(self) -> Any:
         """One loader per dataset and format."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from datamodules.action_units import Scale
@@ -44,9 +45,9 @@ class RAFAU(StillPictures):
         <root>/RAFAU_landmark.txt           not read, may be absent
     """
 
-    def coded_aus(self) -> tuple[str, ...]:
-        """The units of the options, left and right apart if they say so."""
-        return codes_of(self.options.units, self.options.sides)
+    def label_files(self) -> Iterable[Path]:
+        """The table, and the folder of the pictures."""
+        return (self.below(LABELS), self.below(self.options.pictures))
 
     def build_index(self) -> Index:
         """One row per line that is coded and whose picture is there."""

@@ -90,13 +90,13 @@ def write_llm(folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:
 def build_model(
     backbone: Backbone,
     kind: str = "linear",
-    layer: int = -1,
+    layers: int | Sequence[int] = -1,
     targets: Sequence[str] = TARGETS,
     dropout: float = 0.0,
     dtype: torch.dtype = torch.float32,
 ) -> FaceLanguageModel:
     """A model in eval mode with fresh adapters (none without targets)."""
-    vision, llm = load_vision(backbone.vision, layer, dtype), load_llm(backbone.llm, dtype=dtype)
+    vision, llm = load_vision(backbone.vision, layers, dtype), load_llm(backbone.llm, dtype=dtype)
     projector = build_projector(kind, vision.dim, WIDTH)
     adapted = add_lora(llm, 4, 8, dropout, targets) if targets else llm
     return FaceLanguageModel(vision, projector, adapted).eval()

@@ -112,8 +112,9 @@ class VisionConfig:
     name: str = "tiny"
     """tiny: the encoder shipped with the package; otherwise a local Hugging Face folder or a hub id
     (OWNER/NAME or OWNER/NAME@REVISION) of a CLIP, SigLIP, SigLIP 2 of a fixed resolution, or DINOv2."""
-    layer: int = -1
-    """Hidden state that becomes the image tokens: -1 the last, -2 LLaVA-1.5's; layers above it do not run."""
+    layers: list[int] = field(default_factory=lambda: [-1])
+    """Hidden states that become the image tokens: [-1] the last, [-2] LLaVA-1.5's; of several, a token holds
+    all. Layers above them do not run."""
     tokens: str = choice("patches", "all")
     """patches: class and register tokens are left out, as LLaVA-1.5 does. all: they are image tokens too.
     Values of `aullava.models.vision.TOKENS`."""

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from transformers import Cache, DynamicCache, PreTrainedModel, StaticCache
 
 from aullava.models.errors import CheckpointMismatchError, ModelError
+from aullava.models.shared_prefix import SHORTEST, common_length, read_once
 from aullava.models.vision import VisionEncoder
 
 UNSUPERVISED: Final = -100
@@ -63,6 +64,10 @@ class FaceLanguageModel(nn.Module):
         projector: from the encoder's width to the language model's.
         llm: a causal language model, with or without LoRA.
         aligned: whether the projector was already trained for this encoder and this language model.
+
+    Attributes:
+        reads_once: whether what all rows of a batch begin with may be read in a pass of its own. With shared
+            out weights every process must take the same passes, whatever its rows begin with.
     """
 
     def __init__(
@@ -74,6 +79,7 @@ class FaceLanguageModel(nn.Module):
     ) -> None:
         super().__init__()
         self.aligned = aligned
+        self.reads_once = True
         self.vision = vision
         self.projector = projector
         self.llm = llm
@@ -108,17 +114,45 @@ class FaceLanguageModel(nn.Module):
         """
         embeddings = self.embed(pixel_values, input_ids, image_mask)
         # Only positions whose next token is supervised need the head: the vocabulary is what costs there.
-        keep: Tensor | int = 0 if labels is None else F.pad(labels[:, 1:] != UNSUPERVISED, (0, 1))
-        logits: Tensor = self.llm(
-            inputs_embeds=embeddings,
-            **_reading(attention_mask),
-            use_cache=False,
-            logits_to_keep=keep,
-        ).logits
         if labels is None:
-            return Output(None, logits)
+            return Output(None, self._logits(embeddings, attention_mask, 0))
+        keep = F.pad(labels[:, 1:] != UNSUPERVISED, (0, 1))
+        begun = self._begun(input_ids, image_mask, attention_mask, keep)
+        if begun:
+            cache = read_once(self.llm, embeddings[:1, :begun], len(embeddings))
+            logits = self._logits(embeddings[:, begun:], None, keep[:, begun:], cache)
+        else:
+            logits = self._logits(embeddings, attention_mask, keep)
         following = labels[:, 1:]
         return Output(F.cross_entropy(logits.float(), following[following != UNSUPERVISED]), logits)
+
+    def _begun(
+        self, input_ids: Tensor, image_mask: Tensor, attention_mask: Tensor, supervised: Tensor
+    ) -> int:
+        """How many tokens at the beginning of all rows are worth reading once; 0 for none."""
+        # Recomputation in the backward pass would write into the cache a second time.
+        recomputed = self.llm.is_activation_checkpointing
+        if not self.reads_once or len(input_ids) == 1 or recomputed or not _padded_right(attention_mask):
+            return 0
+        common = common_length(input_ids, image_mask | supervised)
+        return common if common >= SHORTEST else 0
+
+    def _logits(
+        self,
+        embeddings: Tensor,
+        attention_mask: Tensor | None,
+        keep: Tensor | int,
+        cache: Cache | None = None,
+    ) -> Tensor:
+        """Logits after the positions `keep` (0: all of them); behind what a cache holds, if there is one."""
+        logits: Tensor = self.llm(
+            inputs_embeds=embeddings,
+            **({} if attention_mask is None else _reading(attention_mask)),
+            past_key_values=cache,
+            use_cache=cache is not None,
+            logits_to_keep=keep,
+        ).logits
+        return logits
 
     def encode_images(self, pixel_values: Tensor) -> Tensor:
         """Image tokens [B, N, width of the language model]; no gradient reaches the encoder."""
@@ -258,9 +292,14 @@ def _reading(attention_mask: Tensor) -> dict[str, Tensor]:
     A causal model never sees what stands to the right. Padding there needs no mask, and without one attention
     takes its fast path: a step over a batch of mixed lengths cost a fifth less on a CPU.
     """
-    if bool((attention_mask.diff(dim=1) <= 0).all()):
+    if _padded_right(attention_mask):
         return {}
     return {"attention_mask": attention_mask, "position_ids": _positions(attention_mask)}
+
+
+def _padded_right(attention_mask: Tensor) -> bool:
+    """Whether all padding stands to the right of what is read."""
+    return bool((attention_mask.diff(dim=1) <= 0).all())
 
 
 def _positions(attention_mask: Tensor) -> Tensor:

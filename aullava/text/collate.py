@@ -172,18 +172,10 @@ class Collator:
         return found
 
     def _tokenised(self, aus: tuple[str, ...], scale: Scale) -> Prompt:
-        """The question in ids: each piece on its own, the image's places filled with the pad id."""
-        bos = self.tokenizer.bos_token_id
-        ids: list[int] = [] if bos is None else [bos]
-        image = [False] * len(ids)
-        for piece in question(aus, scale, self.style):
-            if isinstance(piece, ImagePlace):
-                new = (self.pad_id,) * self.image_tokens
-            else:
-                new = piece_ids(self.tokenizer, piece)
-            ids += new
-            image += [isinstance(piece, ImagePlace)] * len(new)
-        return Prompt(tuple(ids), tuple(image), TokenGrammar.compile(self.tokenizer, aus, scale, self.form))
+        """The question in ids, and the grammar of its answer."""
+        pieces = question(aus, scale, self.style)
+        ids, image = question_ids(self.tokenizer, pieces, self.image_tokens, self.pad_id)
+        return Prompt(ids, image, TokenGrammar.compile(self.tokenizer, aus, scale, self.form))
 
     def _prompt(self, sample: Asked, aus: tuple[str, ...], scale: Scale) -> Prompt:
         """The question about a sample, which must ask something and fit the context with its answer."""
@@ -216,6 +208,28 @@ class Collator:
             sample_ids=tuple(sample.sample_id for sample in samples),
             subjects=tuple(sample.subject for sample in samples),
         )
+
+
+def question_ids(
+    tokenizer: Tokenizer, pieces: Sequence[str | ImagePlace], image_tokens: int, fill: int
+) -> tuple[tuple[int, ...], tuple[bool, ...]]:
+    """A question in ids, each piece on its own, and for each id whether it holds an image's place.
+
+    Args:
+        tokenizer: whose ids.
+        pieces: from `question`.
+        image_tokens: how many places an image takes.
+        fill: the id that stands in them.
+    """
+    bos = tokenizer.bos_token_id
+    ids: list[int] = [] if bos is None else [bos]
+    image = [False] * len(ids)
+    for piece in pieces:
+        is_image = isinstance(piece, ImagePlace)
+        new = (fill,) * image_tokens if isinstance(piece, ImagePlace) else piece_ids(tokenizer, piece)
+        ids += new
+        image += [is_image] * len(new)
+    return tuple(ids), tuple(image)
 
 
 def known(sample: Asked) -> npt.NDArray[np.bool_]:

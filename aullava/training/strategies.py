@@ -114,6 +114,7 @@ def share_out(model: FaceLanguageModel, mesh: DeviceMesh) -> None:
         model: with equal weights in all processes.
         mesh: of the processes, one-dimensional.
     """
+    model.reads_once = False
     for block in blocks(model):
         fully_shard(block, mesh=mesh)
     fully_shard(model, mesh=mesh)

@@ -103,7 +103,7 @@ def build_collator(shape: Shape, folder: Path) -> Collator:
 
 
 def asked(shape: Shape, formats: tuple[Scale, ...], seed: int) -> Iterator[AUSample]:
-    """Endless noise pictures with random labels: every picture in each of the formats, one after the other."""
+    """Endless noise pictures with random labels: every picture in each of the formats, one by one."""
     generator = np.random.default_rng(seed)
     for number in itertools.count():
         picture = generator.integers(0, 256, (shape.image, shape.image, 3), dtype=np.uint8)

@@ -315,7 +315,7 @@ def test_progress_sees_every_picture(tmp_path: Path) -> None:
 
 def _page(checked: Checked, folder: Path) -> str:
     page = write_report(checked, folder)
-    assert sorted(path.name for path in folder.iterdir()) == ["report.html", "report.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["report.html", "report.json", "report.png"]
     return page.read_text(encoding="utf-8")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
@@ -97,6 +98,38 @@ def test_temperature_follows_the_training_faces(settings_of: Small) -> None:
     assert sizes[0] != sizes[1]
     assert mixture.shares() == pytest.approx([size / sum(sizes) for size in sizes])
     assert Mixture(members, LOADING).shares() == (0.5, 0.5)
+
+
+def test_training_faces_are_looked_up_once(
+    pair: list[AUDataModule], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two million rows that takes a while, and every checkpoint asks for the shares."""
+    mixture = Mixture(pair, LOADING, MixtureSettings(temperature=2))
+    mixture.setup("fit")
+    looked: list[str] = []
+
+    def watched(member: AUDataModule) -> Callable[..., Sequence[int]]:
+        rows = member.rows
+
+        def look(part: str, limit: int | None = None) -> Sequence[int]:
+            looked.append(member.name)
+            return rows(part, limit)
+
+        return look
+
+    for member in mixture.members:
+        monkeypatch.setattr(member, "rows", watched(member))
+    first = mixture.shares()
+    mixture.trainer = SimpleNamespace(  # type: ignore[assignment]
+        global_step=3, accumulate_grad_batches=1, global_rank=0, world_size=1
+    )
+    mixture.train_dataloader()
+    assert mixture.state_dict()["batch"] == 3
+    once = ["synthetic_bp4d", "synthetic_disfa", "synthetic_disfa", "synthetic_disfa.presence"]
+    assert sorted(looked) == once  # the derived format asks its dataset
+    mixture.setup("fit")  # another split may hold other people
+    assert mixture.shares() == first
+    assert sorted(looked) == sorted(once * 2)
 
 
 def test_rare_units_come_more_often(pair: list[AUDataModule]) -> None:
