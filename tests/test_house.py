@@ -17,6 +17,8 @@ MAY_PRINT = (
     "aullava.dataset_findings",
     "aullava.demo",
     "aullava.jobs",
+    "aullava.launch",
+    "aullava.batch_size",
     "aullava.tiny_backbone",
     "aullava.crossval",
     "aullava.report",

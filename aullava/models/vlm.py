@@ -35,10 +35,12 @@ class Output:
         loss: mean cross-entropy over the supervised tokens, a scalar; None without labels.
         logits: without labels [B, T, V]; with labels [K, V], for the K positions whose next token is
             supervised, row by row.
+        losses: of each of the K positions, detached, for the record; None without labels.
     """
 
     loss: Tensor | None
     logits: Tensor
+    losses: Tensor | None = None
 
 
 @dataclass(slots=True)
@@ -64,6 +66,10 @@ class FaceLanguageModel(nn.Module):
         projector: from the encoder's width to the language model's.
         llm: a causal language model, with or without LoRA.
         aligned: whether the projector was already trained for this encoder and this language model.
+
+    Attributes:
+        reads_once: whether what all rows of a batch begin with may be read in a pass of its own. With shared
+            out weights every process must take the same passes, whatever its rows begin with.
     """
 
     def __init__(
@@ -75,6 +81,7 @@ class FaceLanguageModel(nn.Module):
     ) -> None:
         super().__init__()
         self.aligned = aligned
+        self.reads_once = True
         self.vision = vision
         self.projector = projector
         self.llm = llm
@@ -116,7 +123,8 @@ class FaceLanguageModel(nn.Module):
         keep = F.pad(labels[:, 1:] != UNSUPERVISED, (0, 1))
         cache = None
         # Recomputation in the backward pass would write into the cache a second time.
-        if _padded_right(attention_mask) and not self.llm.is_activation_checkpointing:
+        recomputed = self.llm.is_activation_checkpointing
+        if self.reads_once and not recomputed and _padded_right(attention_mask):
             rows = torch.arange(len(input_ids), device=input_ids.device) if pictures is None else pictures
             shared = Shared.of(input_ids, image_mask, keep, rows)
             cache = read_shared(self.llm, embeddings, shared)
@@ -126,7 +134,9 @@ class FaceLanguageModel(nn.Module):
             begun = shared.by_picture
             logits = self._logits(embeddings[:, begun:], None, keep[:, begun:], cache)
         following = labels[:, 1:]
-        return Output(F.cross_entropy(logits.float(), following[following != UNSUPERVISED]), logits)
+        wanted = following[following != UNSUPERVISED]
+        losses = F.cross_entropy(logits.float(), wanted, reduction="none")
+        return Output(losses.mean(), logits, losses.detach())
 
     def _logits(
         self,
