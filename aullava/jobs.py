@@ -15,6 +15,7 @@ import numpy as np
 from lightning import seed_everything
 from PIL import Image
 
+from aullava.answer_records import keep_last_validation, keep_test, keep_validation
 from aullava.baselines import Baselines
 from aullava.build import (
     build_collator,
@@ -53,8 +54,9 @@ def fit(resolved: Resolved) -> Path:
     """Train a model into a new run folder.
 
     Returns:
-        The folder, with config.yaml, overrides.txt, versions.json, fingerprint.json, result.json, the
-        TensorBoard events and the trained weights.
+        The folder, with config.yaml, overrides.txt, versions.json, fingerprint.json, result.json, what was
+        answered about the validation people and the calibration that follows from it, the TensorBoard events
+        and the trained weights.
     """
     config = resolved.config
     started = time.monotonic()
@@ -72,6 +74,7 @@ def fit(resolved: Resolved) -> Path:
     print_parameters(model.parameter_report())
     trainer = build_trainer(config, run, training_callbacks(config, run, data.fingerprint()))
     trainer.fit(module, datamodule=data)
+    keep_last_validation(run, trainer, module, data)
     update_result(run, {**module.scores, "seconds": round(time.monotonic() - started, 1)})
     return run
 
@@ -111,6 +114,7 @@ def resume(run: Path, overrides: Sequence[str] = ()) -> Path:
     refuse_another_world(snapshot, trainer.world_size, run)
     print(f"{run} goes on after step {snapshot.step} of {config.trainer.max_steps}")
     trainer.fit(module, datamodule=data)
+    keep_last_validation(run, trainer, module, data)
     seconds = snapshot.seconds + time.monotonic() - started
     update_result(run, {**module.scores, "seconds": round(seconds, 1)})
     return run
@@ -143,6 +147,10 @@ def evaluate(run: Path, split: Literal["val", "test"], overrides: Sequence[str] 
     else:
         trainer.test(module, datamodule=data, verbose=False)
     scores = dict(module.scores)
+    if split == "val":
+        keep_validation(run, module.rows, data)
+    else:
+        scores |= keep_test(run, module.rows, data)
     if split == "test" and config.evaluation.baselines:
         preprocess = collator.preprocess
         assert isinstance(preprocess, ImagePreprocessor)

@@ -70,7 +70,8 @@ def test_a_fit_fills_its_folder(run: Path, home: Path) -> None:
     records = {"config.yaml", "overrides.txt", "versions.json", "fingerprint.json", "result.json"}
     snapshots = {name for name in files if name.startswith(f"checkpoints/step-{STEPS:08d}-")}
     assert len(snapshots) == 1
-    assert files == records | snapshots | {WEIGHTS}
+    answers = {f"answers/val/{name}.parquet" for name in DATASETS}
+    assert files == records | snapshots | answers | {WEIGHTS, "calibration.json"}
     assert (run / "overrides.txt").read_text().splitlines() == small(home, STEPS)
     assert json.loads((run / "versions.json").read_text())["torch"] == torch.__version__
     prints = json.loads((run / "fingerprint.json").read_text())
@@ -174,7 +175,8 @@ def test_scoring_writes_the_result_only(run: Path, capsys: pytest.CaptureFixture
     before = contents(run)
     assert main(["validate", str(run), "trainer.val_samples=1"]) == 0
     after = contents(run)
-    assert {name for name in after if after[name] != before.get(name)} <= {"result.json"}
+    changed = {name for name in after if after[name] != before.get(name)}
+    assert changed <= {"result.json", "calibration.json", *(f"answers/val/{name}.parquet" for name in DATASETS)}
     printed = dict(line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("val/"))
     assert printed["val/synthetic_bp4d/support/AU1"] == "1"
 
