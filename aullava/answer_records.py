@@ -61,7 +61,7 @@ def terms_of(member: AUDataModule, limit: int | None = None) -> Terms:
 
 
 def keep_answers(run: Path, folder: str, tables: Mapping[str, AnswerTable]) -> None:
-    """Write the tables to `answers/<folder>/<dataset>.parquet` of a run, each whole or not at all."""
+    """Write tables to `answers/<folder>/<dataset>.parquet` of a run, each whole or not at all."""
     for name, table in tables.items():
         path = answers_path(run, folder, name)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +85,7 @@ def kept_answers(run: Path, folder: str) -> dict[str, AnswerTable]:
 
 
 def keep_validation(run: Path, rows: Mapping[str, Rows], data: Mixture) -> None:
-    """Keep the answers of a validation, and calibrate the run on them: on its inner validation people only."""
+    """Keep the answers of a validation and calibrate on them: on the inner validation people only."""
     tables = answer_tables(rows, data, "val")
     keep_answers(run, "val", tables)
     units = {name: fit_calibration(table) for name, table in tables.items() if _is_calibrated(table)}

@@ -61,15 +61,18 @@ def build_parser() -> argparse.ArgumentParser:
     _prepare(verb("prepare", says, "prepare disfa --root /data/DISFA --out /data/disfa_faces"))
     says = "compare predictions of several programs on the same labels"
     _compare(verb("compare", says, "compare ours.csv openface.csv --labels labels.csv"))
+    says = "fit and test every fold of a protocol, and make the table of all folds"
+    crossval = verb("crossval", says, "crossval experiments/bp4d.yaml --out results/bp4d")
+    _crossval(crossval)
     demo = verb("demo", "train, score and show the whole thing on synthetic faces", "demo")
 
-    for parts in (fit, config):
+    for parts in (fit, config, crossval):
         parts.add_argument(
             "experiment", type=Path, metavar="EXPERIMENT", help="such as experiments/demo.yaml"
         )
     for parts in (resume, validate, test):
         parts.add_argument("run", type=Path, metavar="RUN", help=_RUN)
-    for parts in (fit, resume, validate, test, config, demo):
+    for parts in (fit, resume, validate, test, config, crossval, demo):
         parts.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help=_OVERRIDES)
     return parser
 
@@ -112,6 +115,15 @@ def _compare(parts: argparse.ArgumentParser) -> None:
     parts.add_argument("--common", action="store_true", help="score only the frames that every file has")
     parts.add_argument("--draws", type=int, default=1000, metavar="N", help="of people, for the intervals")
     parts.add_argument("--seed", type=int, default=0, metavar="N", help="of the draws")
+
+
+def _crossval(parts: argparse.ArgumentParser) -> None:
+    about = "folder of the folds and tables; default: RUNS_DIR/EXPERIMENT/crossval"
+    parts.add_argument("--out", type=Path, metavar="DIR", help=about)
+    about = "folder of another cross-validation to set into the table; may be given again"
+    parts.add_argument("--beside", type=Path, action="append", default=[], metavar="DIR", help=about)
+    about = "also set results of other terms (protocol, AUs, threshold, data) into the table, marked"
+    parts.add_argument("--allow-mixed", action="store_true", help=about)
 
 
 def _datasets(parts: argparse.ArgumentParser) -> None:

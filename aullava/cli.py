@@ -226,6 +226,18 @@ def _compare(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _crossval(arguments: argparse.Namespace) -> int:
+    from aullava.config.load import resolve
+    from aullava.vocabulary import vocabulary
+
+    resolve(arguments.experiment, arguments.overrides, vocabulary())  # refuse a typo before torch loads
+    from aullava.crossval import run_crossval
+
+    words = arguments.overrides, arguments.out, arguments.allow_mixed, arguments.beside
+    print(run_crossval(arguments.experiment, *words), end="")
+    return 0
+
+
 def _demo(arguments: argparse.Namespace) -> int:
     from aullava.config.fragments import EXPERIMENTS
     from aullava.config.load import resolve
@@ -247,6 +259,7 @@ VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "datasets": _datasets,
     "prepare": _prepare,
     "compare": _compare,
+    "crossval": _crossval,
     "demo": _demo,
 }
 

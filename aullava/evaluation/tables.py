@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -20,7 +20,13 @@ STYLES: Final = MappingProxyType(
 Scores = Mapping[str, float]
 
 
-def text_table(rows: Mapping[str, Scores], aus: Sequence[str], metric: str, width: int = WIDTH) -> str:
+def text_table(
+    rows: Mapping[str, Scores],
+    aus: Sequence[str],
+    metric: str,
+    width: int = WIDTH,
+    rules: Collection[str] = (),
+) -> str:
     """A table for the terminal, in blocks one below the other where the Action Units do not fit in one.
 
     Args:
@@ -29,6 +35,7 @@ def text_table(rows: Mapping[str, Scores], aus: Sequence[str], metric: str, widt
         aus: codes of the Action Units, in order.
         metric: f1, mae, pcc or icc.
         width: columns of the terminal, 60 or more.
+        rules: names of rows that begin another group: a line is drawn above them.
 
     Returns:
         Lines of at most `width` characters, the last one ended. "-" stands where there is no support.
@@ -58,8 +65,10 @@ def text_table(rows: Mapping[str, Scores], aus: Sequence[str], metric: str, widt
     for start in range(0, len(aus), size):
         end = min(start + size, len(aus))
         lines = [_line(title, [*aus, AVERAGE], start, end, names, column)]
-        lines += ["-" * len(lines[0])]
-        lines += [_line(name, cells, start, end, names, column) for name, cells in body]
+        rule = "-" * len(lines[0])
+        lines += [rule]
+        for name, cells in body:
+            lines += [rule] * (name in rules) + [_line(name, cells, start, end, names, column)]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) + "\n" + "".join(f"{note}\n" for note in _notes(rows))
 
@@ -83,6 +92,41 @@ def markdown_table(rows: Mapping[str, Scores], aus: Sequence[str], metric: str) 
     lines += [[name.replace("|", "\\|"), *cells] for name, cells in _body(rows, aus, metric)]
     table = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
     return table + "".join(f"\n{note}\n" for note in _notes(rows))
+
+
+def latex_table(
+    rows: Mapping[str, Scores], aus: Sequence[str], metric: str, rules: Collection[str] = ()
+) -> str:
+    r"""The same table for a paper; needs the package booktabs.
+
+    Args:
+        rows: as for `text_table`.
+        aus: codes of the Action Units, in order; printed without "AU".
+        metric: f1, mae, pcc or icc.
+        rules: names of rows that begin another group.
+
+    Returns:
+        A `tabular`, the last line ended.
+
+    Raises:
+        ValueError: no rows.
+        KeyError: an unknown metric, or a row without one of its scores.
+    """
+    head = [STYLES[metric][0], *(code.removeprefix("AU") for code in aus), "Avg."]
+    lines = [[name, *cells] for name, cells in _body(rows, aus, metric)]
+    written = [rf"\begin{{tabular}}{{l{'r' * len(aus)}|r}}", r"\toprule"]
+    for at, cells in enumerate([head, *lines]):
+        above = at in (1, len(lines)) or cells[0] in rules
+        written += [r"\midrule"] * above + [" & ".join(map(_latex, cells)) + r" \\"]
+    notes = "".join(f"% {_latex(note)}\n" for note in _notes(rows))
+    return "\n".join([*written, r"\bottomrule", r"\end{tabular}"]) + "\n" + notes
+
+
+def _latex(text: str) -> str:
+    r"""A text with what LaTeX would read as commands written out: ``A_1 & 50 %`` as ``A\_1 \& 50 \%``."""
+    plain = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    special = {letter: f"\\{letter}" for letter in "&%$#_{}"}
+    return "".join((plain | special).get(letter, letter) for letter in text)
 
 
 def _body(rows: Mapping[str, Scores], aus: Sequence[str], metric: str) -> Iterator[tuple[str, list[str]]]:
