@@ -19,6 +19,7 @@ from aullava.training.module import AULightningModule, Rows
 from aullava.training.run_folder import whole_file, write_text
 from datamodules.action_units import Scale
 from datamodules.base import AUDataModule
+from datamodules.formats import InFormat
 from datamodules.mixture import Mixture
 
 FOLDER: Final = "answers"
@@ -46,7 +47,8 @@ def terms_of(member: AUDataModule, limit: int | None = None) -> Terms:
         member: set up.
         limit: the largest number of test faces.
     """
-    protocol = member.protocol(member.settings.protocol or member.protocols[0], member.index.people())
+    dataset = member.source if isinstance(member, InFormat) else member
+    protocol = dataset.protocol(dataset.settings.protocol or dataset.protocols[0], member.index.people())
     scale = member.coded_scale()
     return Terms(
         dataset=member.name,

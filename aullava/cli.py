@@ -94,7 +94,17 @@ def _validate(arguments: argparse.Namespace) -> int:
 
 
 def _test(arguments: argparse.Namespace) -> int:
-    return _score(arguments, "test")
+    if not any(word.startswith("data=") for word in arguments.overrides):
+        return _score(arguments, "test")
+    _check_run(arguments.run, ())
+    from aullava.config.load import resolve_elsewhere
+    from aullava.vocabulary import vocabulary
+
+    resolve_elsewhere(arguments.run / "config.yaml", arguments.overrides, vocabulary())
+    from aullava.elsewhere import run_elsewhere
+
+    print(run_elsewhere(arguments.run, arguments.overrides), end="")
+    return 0
 
 
 def _score(arguments: argparse.Namespace, split: Literal["val", "test"]) -> int:
@@ -238,6 +248,14 @@ def _crossval(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _subgroups(arguments: argparse.Namespace) -> int:
+    _check_run(arguments.run, ())
+    from aullava.subgroup_tables import run_subgroups
+
+    print(run_subgroups(arguments.run, arguments.by, arguments.people, arguments.draws), end="")
+    return 0
+
+
 def _demo(arguments: argparse.Namespace) -> int:
     from aullava.config.fragments import EXPERIMENTS
     from aullava.config.load import resolve
@@ -260,6 +278,7 @@ VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "prepare": _prepare,
     "compare": _compare,
     "crossval": _crossval,
+    "subgroups": _subgroups,
     "demo": _demo,
 }
 

@@ -39,6 +39,7 @@ from aullava.text.collate import Collator
 from aullava.training.callbacks.go_on import GoOn
 from aullava.training.checkpoint import load_weights, save_weights
 from aullava.training.errors import RunError
+from aullava.training.module import AULightningModule
 from aullava.training.run_folder import new_run, update_result, versions, whole_file, write_json, write_text
 from aullava.training.snapshots import newest_snapshot, remove_drafts
 from aullava.vocabulary import vocabulary
@@ -136,27 +137,32 @@ def evaluate(run: Path, split: Literal["val", "test"], overrides: Sequence[str] 
     data = build_data(config)
     data.prepare_data()
     data.setup(split)
-    model = build_model(config)
-    load_weights(model, run)
-    collator = build_collator(config, model)
-    module = build_module(config, model, collator, data)
-    trainer = build_trainer(config, run)
-    trainer.logger = None
-    if split == "val":
-        trainer.validate(module, datamodule=data, verbose=False)
-    else:
-        trainer.test(module, datamodule=data, verbose=False)
+    module = score(config, run, data, split)
     scores = dict(module.scores)
     if split == "val":
         keep_validation(run, module.rows, data)
     else:
         scores |= keep_test(run, module.rows, data)
     if split == "test" and config.evaluation.baselines:
-        preprocess = collator.preprocess
+        preprocess = module.collator.preprocess
         assert isinstance(preprocess, ImagePreprocessor)
-        scores |= baseline_scores(Baselines(model.vision, preprocess), data)
+        scores |= baseline_scores(Baselines(module.model.vision, preprocess), data)
     update_result(run, scores)
     return scores
+
+
+def score(config: Config, run: Path, data: Mixture, split: Literal["val", "test"]) -> AULightningModule:
+    """The module with the weights of a run, after it was asked about the people of `data`."""
+    model = build_model(config)
+    load_weights(model, run)
+    module = build_module(config, model, build_collator(config, model), data)
+    trainer = build_trainer(config, run)
+    trainer.logger = None
+    if split == "val":
+        trainer.validate(module, datamodule=data, verbose=False)
+    else:
+        trainer.test(module, datamodule=data, verbose=False)
+    return module
 
 
 def baseline_scores(baselines: Baselines, data: Mixture) -> dict[str, float]:

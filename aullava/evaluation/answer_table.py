@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -115,6 +115,19 @@ class AnswerTable:
     def people(self) -> int:
         """How many people it shows."""
         return len(set(self.subjects))
+
+    def rows(self, chosen: npt.NDArray[np.int64]) -> AnswerTable:
+        """Some of the faces."""
+        numbers = chosen.tolist()
+        return replace(
+            self,
+            sample_ids=[self.sample_ids[at] for at in numbers],
+            subjects=[self.subjects[at] for at in numbers],
+            labels=self.labels[chosen],
+            answers=self.answers[chosen],
+            probabilities=self.probabilities[chosen],
+            attributes={name: [column[at] for at in numbers] for name, column in self.attributes.items()},
+        )
 
     def write(self, path: Path) -> None:
         """Write the Parquet file; the caller gives a temporary name and renames it."""

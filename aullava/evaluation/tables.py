@@ -26,6 +26,7 @@ def text_table(
     metric: str,
     width: int = WIDTH,
     rules: Collection[str] = (),
+    supports: bool = False,
 ) -> str:
     """A table for the terminal, in blocks one below the other where the Action Units do not fit in one.
 
@@ -36,6 +37,7 @@ def text_table(
         metric: f1, mae, pcc or icc.
         width: columns of the terminal, 60 or more.
         rules: names of rows that begin another group: a line is drawn above them.
+        supports: whether each row is of other faces and has its own support below it.
 
     Returns:
         Lines of at most `width` characters, the last one ended. "-" stands where there is no support.
@@ -53,7 +55,7 @@ def text_table(
         AU-LLaVA  50.0 90.0 | 70.0
         positives    8   20 |
     """
-    body = [(_short(name), cells) for name, cells in _body(rows, aus, metric)]
+    body = [(_short(name), cells) for name, cells in _body(rows, aus, metric, supports)]
     title = STYLES[metric][0]
     names = max(len(title), *(len(name) for name, _ in body))
     column = 1 + max(
@@ -129,16 +131,24 @@ def _latex(text: str) -> str:
     return "".join((plain | special).get(letter, letter) for letter in text)
 
 
-def _body(rows: Mapping[str, Scores], aus: Sequence[str], metric: str) -> Iterator[tuple[str, list[str]]]:
+def _body(
+    rows: Mapping[str, Scores], aus: Sequence[str], metric: str, supports: bool = False
+) -> Iterator[tuple[str, list[str]]]:
     if not rows:
         raise ValueError("Expected one row of scores or more, but got none")
     _, factor, decimals = STYLES[metric]
     for name, scores in rows.items():
         values = [*(scores[f"{metric}/{code}"] for code in aus), scores[f"{metric}_macro"]]
         yield name, [NO_SUPPORT if math.isnan(one) else f"{one * factor:.{decimals}f}" for one in values]
+        if supports:
+            yield _support(scores, aus, metric)
+    if not supports:
+        yield _support(next(iter(rows.values())), aus, metric)
+
+
+def _support(scores: Scores, aus: Sequence[str], metric: str) -> tuple[str, list[str]]:
     support = "positives" if metric == "f1" else "support"
-    first = next(iter(rows.values()))
-    yield support, [*(f"{first[f'{support}/{code}']:.0f}" for code in aus), ""]
+    return support, [*(f"{scores[f'{support}/{code}']:.0f}" for code in aus), ""]
 
 
 def _notes(rows: Mapping[str, Scores]) -> Iterator[str]:
