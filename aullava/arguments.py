@@ -67,6 +67,11 @@ def build_parser() -> argparse.ArgumentParser:
     _crossval(crossval)
     says = "score a tested run for groups of faces or people"
     _subgroups(verb("subgroups", says, "subgroups runs/bp4d/1 --by task"))
+    says = "write tested runs as one page: tables, curves, faces"
+    report = verb("report", says, "report runs/demo/1 runs/demo/2 --out report.html")
+    report.add_argument("runs", type=Path, nargs="+", metavar="RUN", help=_RUN)
+    about = "the page; default: report.html in the folder of the first run"
+    report.add_argument("--out", type=Path, metavar="FILE", help=about)
     demo = verb("demo", "train, score and show the whole thing on synthetic faces", "demo")
 
     for parts in (fit, config, crossval):

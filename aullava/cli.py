@@ -256,6 +256,15 @@ def _subgroups(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _report(arguments: argparse.Namespace) -> int:
+    for run in arguments.runs:
+        _check_run(run, ())
+    from aullava.report import run_report
+
+    print(f"written: {run_report(arguments.runs, arguments.out)}")
+    return 0
+
+
 def _demo(arguments: argparse.Namespace) -> int:
     from aullava.config.fragments import EXPERIMENTS
     from aullava.config.load import resolve
@@ -279,6 +288,7 @@ VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "compare": _compare,
     "crossval": _crossval,
     "subgroups": _subgroups,
+    "report": _report,
     "demo": _demo,
 }
 

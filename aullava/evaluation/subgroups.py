@@ -50,7 +50,7 @@ def column_of(table: AnswerTable, name: str, people: People) -> Sequence[str]:
     """The value of each face in a column: of its person in `people`, or what the dataset knows of it.
 
     Raises:
-        ResultError: neither has this column, or nobody in it is in the table, or every face has its own value.
+        ResultError: neither has this column, nobody in it is in the table, or it makes too many groups.
     """
     if name in people:
         known = people[name]
