@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 
+from aullava.boards import board_callbacks
 from aullava.config.changes import flat
 from aullava.config.schema import Config, DatasetConfig, FacesConfig
 from aullava.models.adapters import add_lora
@@ -121,6 +122,8 @@ def build_dataset(name: str, dataset: DatasetConfig, loading: LoaderSettings) ->
         formats=None if dataset.formats is None else tuple(Scale(word) for word in dataset.formats),
     )
     module: AUDataModule = registry.load(name)(settings, loading)
+    if dataset.log_images is not None:
+        module.log_images = dataset.log_images
     return module
 
 
@@ -200,6 +203,7 @@ def training_callbacks(config: Config, run: Path, data: str, seconds: float = 0.
         LearningRateMonitor("step"),
         Throughput(),
         SampleAnswers(),
+        *board_callbacks(config),
         GradientCoverage(),
         FiniteSteps(),
         SaveCheckpoints(run, config.trainer.save_every, flat(config), data, seconds),

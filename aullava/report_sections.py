@@ -10,6 +10,7 @@ import numpy as np
 
 from aullava.evaluation.answer_table import AnswerTable, Values
 from aullava.evaluation.calibration import UnitCalibration, pr_points
+from aullava.evaluation.co_occurrence import co_occurrence
 from aullava.evaluation.curves import reliability
 from aullava.evaluation.thresholded import calibrated_table
 from aullava.report_plots import lines, unit_curve
@@ -155,21 +156,6 @@ def together(answers: AnswerTable) -> str:
     ]
     note = "Of the faces that show the unit of the row, the share (%) that also shows that of the column."
     return f'<h3>Units that come together</h3><p class="s">{note}</p><div class="pair">{"".join(plots)}</div>'
-
-
-def co_occurrence(values: Values, labels: Values, present_from: float) -> Values:
-    """[A, A]: of the faces that show the row's unit, the share that shows the column's; NaN without any.
-
-    Args:
-        values: labels or answers [N, A].
-        labels: [N, A]; cells that nobody coded count in neither.
-        present_from: the smallest value that counts as present.
-    """
-    known = (labels != UNKNOWN) & (values != UNKNOWN)
-    shown = ((values >= present_from) & known).astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        found: Values = (shown.T @ shown) / (shown.T @ known.astype(np.float64))
-    return found
 
 
 def curves(run: Run) -> str:

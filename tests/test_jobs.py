@@ -96,8 +96,8 @@ def test_a_fit_is_seen_in_tensorboard(run: Path) -> None:
     tags = events.Tags()
     assert len(events.Scalars("train/loss")) == STEPS
     assert {"lr-AdamW/projector", "lr-AdamW/lora", "val/synthetic_feafa/mae_macro"} <= set(tags["scalars"])
-    assert {f"faces/{name}" for name in DATASETS} == set(tags["images"])
-    assert {f"answers/{name}/text_summary" for name in DATASETS} == set(tags["tensors"])
+    assert {f"faces/{name}" for name in DATASETS} <= set(tags["images"])
+    assert {f"answers/{name}/text_summary" for name in DATASETS} <= set(tags["tensors"])
 
 
 def test_a_fit_ends_with_a_validation(run: Path) -> None:

@@ -154,7 +154,7 @@ class AnswerTable:
             terms, fold = Terms.of(about["terms"]), int(about["fold"])
             ids = table.column("sample_id").to_pylist()
             subjects = table.column("subject").to_pylist()
-            values = [_matrix(table, terms.aus, kind) for kind in _KINDS]
+            labels, answers, probabilities = (_matrix(table, terms.aus, kind) for kind in _KINDS)
         except (OSError, pa.ArrowInvalid, KeyError, ValueError, TypeError) as error:
             raise ResultError(
                 f"{path} holds no answers of a test ({_short(error)}): test the run again"
@@ -169,7 +169,7 @@ class AnswerTable:
             )
         known = {"sample_id", "subject", *(f"{code}_{kind}" for code in terms.aus for kind in _KINDS)}
         more = {name: table.column(name).to_pylist() for name in table.column_names if name not in known}
-        return cls(terms, fold, ids, subjects, *values, attributes=more)
+        return cls(terms, fold, ids, subjects, labels, answers, probabilities, more)
 
 
 def _matrix(table: pa.Table, aus: Sequence[str], kind: str) -> Values:

@@ -131,7 +131,8 @@ def _best_thresholds(p: Values, y: Truth, weights: Values) -> Values:
     called, hit = weighed.cumsum(1)[:, last], (weighed * y[order]).cumsum(1)
     score = 2 * hit[:, last] / np.maximum(called + hit[:, -1:], 1)
     best = score >= score.max(1, keepdims=True) - 1e-12
-    return cut[np.where(best, np.abs(cut - 0.5), np.inf).argmin(1)]
+    chosen: Values = cut[np.where(best, np.abs(cut - 0.5), np.inf).argmin(1)]
+    return chosen
 
 
 def _temperature(p: Values, y: Truth, centre: float, stiffness: float) -> float:
