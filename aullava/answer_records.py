@@ -10,7 +10,13 @@ import numpy as np
 from lightning import Trainer
 
 from aullava.evaluation.answer_table import AnswerTable, Terms
-from aullava.evaluation.calibration import FILE, as_text, fit_calibration, read_calibration
+from aullava.evaluation.calibration import (
+    FILE,
+    UnitCalibration,
+    as_text,
+    fit_calibration,
+    read_calibration,
+)
 from aullava.evaluation.errors import ResultError
 from aullava.evaluation.rows import row_key
 from aullava.evaluation.scores import PRESENT_FROM
@@ -86,20 +92,33 @@ def kept_answers(run: Path, folder: str) -> dict[str, AnswerTable]:
     return {path.stem: AnswerTable.read(path) for path in files if ".tmp" not in path.name}
 
 
-def keep_validation(run: Path, rows: Mapping[str, Rows], data: Mixture) -> None:
-    """Keep the answers of a validation and calibrate on them: on the inner validation people only."""
+def keep_validation(run: Path, rows: Mapping[str, Rows], data: Mixture, always: bool = False) -> bool:
+    """Keep the answers of a validation and calibrate on them: on the inner validation people only.
+
+    Args:
+        run: its folder.
+        rows: as the Lightning module keeps them.
+        data: set up; what was asked about.
+        always: also if what is kept already rests on more labels: the weights are others.
+
+    Returns:
+        Whether they were kept. A quick look at a few faces does not replace a calibration on many.
+    """
     tables = answer_tables(rows, data, "val")
-    keep_answers(run, "val", tables)
     units = {name: fit_calibration(table) for name, table in tables.items() if _is_calibrated(table)}
+    if not always and _labels(units) < _labels(read_calibration(run)):
+        return False
+    keep_answers(run, "val", tables)
     if units:
         write_text(run / FILE, as_text(units))
+    return True
 
 
 def keep_last_validation(run: Path, trainer: Trainer, module: AULightningModule, data: Mixture) -> None:
     """As `keep_validation`, at the end of a fit; its last steps may have come after its last validation."""
     if module.rows_step != trainer.global_step:
         trainer.validate(module, datamodule=data, verbose=False)
-    keep_validation(run, module.rows, data)
+    keep_validation(run, module.rows, data, always=True)
 
 
 def keep_test(run: Path, rows: Mapping[str, Rows], data: Mixture) -> dict[str, float]:
@@ -121,6 +140,10 @@ def calibrated_scores(run: Path, stage: str, tables: Mapping[str, AnswerTable]) 
             scores = thresholded_scores(table, units[name])
             found |= {f"{stage}/{name}/{score}": value for score, value in scores.items()}
     return found
+
+
+def _labels(found: Mapping[str, Mapping[str, UnitCalibration]]) -> int:
+    return sum(one.labels for units in found.values() for one in units.values())
 
 
 def _is_calibrated(table: AnswerTable) -> bool:

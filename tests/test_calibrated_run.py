@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from aullava.answer_records import answers_path, kept_answers
 from aullava.cli import main
@@ -77,7 +78,10 @@ def test_raw_and_thresholded_scores_stand_beside_each_other(run: Path) -> None:
     result: dict[str, Any] = json.loads((run / "result.json").read_text())
     table = AnswerTable.read(answers_path(run, "test", ONE))
     book = ScoreBook(table.aus, table.terms.scale)
-    book.update(table.answers, table.labels, probabilities=table.probabilities, ids=table.sample_ids)
+    answers, labels, said = (
+        torch.from_numpy(one) for one in (table.answers, table.labels, table.probabilities)
+    )
+    book.update(answers, labels, probabilities=said, ids=table.sample_ids)
     raw = book.compute()
     for name in ("f1_macro", "auroc_macro", "invalid_rate"):
         assert result[f"test/{ONE}/{name}"] == (raw[name] if raw[name] == raw[name] else None)

@@ -6,6 +6,7 @@ import csv
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from datamodules.action_units import BP4D_AUS, Scale
 from tests.evaluation.answer_tables import presence_table, terms
 
 
-def _tables(**changed: object) -> dict[str, dict[int, AnswerTable]]:
+def _tables(**changed: Any) -> dict[str, dict[int, AnswerTable]]:
     return {"faces": {fold: presence_table(fold=fold, seed=fold, **changed) for fold in (1, 2)}}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from aullava.cli import main
+from datamodules import registry
 from datamodules.action_units import BP4D_AUS, DISFA_AUS, FEAFA_AUS
 from tests.tiny_runs import DATASETS, DEMO, small
 
@@ -103,7 +105,6 @@ def test_runs_compare_by_their_config(events: EventAccumulator) -> None:
 
 
 def test_licensed_faces_are_not_shown_unless_somebody_says_so() -> None:
-    from datamodules import registry
-
-    shown = {name for name in registry.BUILT_IN if registry.load(name).log_images}
+    found: dict[str, Any] = {name: registry.load(name) for name in registry.BUILT_IN}
+    shown = {name for name, module in found.items() if module.log_images}
     assert shown == set(DATASETS)

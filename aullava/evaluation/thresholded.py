@@ -65,7 +65,7 @@ def thresholded_scores(table: AnswerTable, units: Mapping[str, UnitCalibration])
         "ece": _errors(table, calibrated_table(table, units)),
         "unsure": unsure.sum(0) / known.sum(0),
     }
-    scores = {}
+    scores: dict[str, float] = {}
     for name, values in columns.items():
         scores |= {f"{name}/{code}": one for code, one in zip(table.aus, values.tolist(), strict=True)}
         scores[f"{name}_macro"] = float(macro(values))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -11,7 +13,7 @@ from datamodules.action_units import UNKNOWN, Scale
 AUS = ("AU1", "AU2", "AU12")
 
 
-def terms(scale: Scale = Scale.PRESENCE, **changed: object) -> Terms:
+def terms(scale: Scale = Scale.PRESENCE, **changed: Any) -> Terms:
     """Terms of a small dataset."""
     present = {Scale.PRESENCE: 0.5, Scale.LEVEL: 2.0, Scale.INTENSITY: None}[scale]
     plain = {"dataset": "faces", "protocol": "thirds v1", "folds": "f", "aus": AUS, "scale": scale}
@@ -25,7 +27,7 @@ def presence_table(
     seed: int = 0,
     fold: int = 1,
     shift: float = 0.0,
-    **changed: object,
+    **changed: Any,
 ) -> AnswerTable:
     """Faces whose probabilities are too sure by a known factor, or whose logits are shifted.
 
@@ -47,7 +49,7 @@ def presence_table(
     ids = [f"{name}/{number % faces:03d}" for number, name in enumerate(names)]
     groups: npt.NDArray[np.str_] = np.where(np.arange(len(ids)) % 3 == 0, "smile", "rest")
     return AnswerTable(
-        terms(**changed),  # type: ignore[arg-type]
+        terms(**changed),
         fold,
         ids,
         names,
