@@ -24,6 +24,9 @@ from aullava.training.processes import total
 from aullava.training.strategies import bring_together, share_out, take_apart
 from datamodules.action_units import UNKNOWN, Scale
 
+Rows = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Keys [N], answers, labels and probabilities [N, A] of a dataset, as `ScoreBook.rows` gives them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -44,6 +47,10 @@ class AULightningModule(LightningModule):
         datasets: what is asked of each dataset, in the order of the evaluation loaders.
         optim: learning rates, warm-up, decay.
         max_steps: optimiser steps of the run, for the schedule.
+
+    Attributes:
+        scores: of the last validation or test; `rows`: what they were made of, by dataset; `rows_step`: the
+            step of the weights that gave them.
     """
 
     def __init__(
@@ -62,6 +69,8 @@ class AULightningModule(LightningModule):
         self.max_steps = max_steps
         self.books = nn.ModuleList(ScoreBook(one.aus, one.scale, one.present_from) for one in datasets)
         self.scores: dict[str, float] = {}
+        self.rows: dict[str, Rows] = {}
+        self.rows_step = -1
         # Frozen weights are not in a checkpoint, and so not missed when it is loaded.
         self.strict_loading = False
 
@@ -149,10 +158,11 @@ class AULightningModule(LightningModule):
 
     def _close(self, stage: str) -> None:
         """Scores of all datasets under ``<stage>/<dataset>/<score>``."""
-        self.scores = {}
+        self.scores, self.rows, self.rows_step = {}, {}, self.global_step
         for asked, book in zip(self.datasets, self.books, strict=True):
             assert isinstance(book, ScoreBook)
             self.scores |= {f"{stage}/{asked.name}/{name}": value for name, value in book.compute().items()}
+            self.rows[asked.name] = book.rows()
             book.reset()
         self.log_dict({key: value for key, value in self.scores.items() if np.isfinite(value)})
 
