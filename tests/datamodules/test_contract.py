@@ -311,12 +311,16 @@ def test_a_missing_label_file_never_means_absent(
     shutil.copytree(settings.root, tmp_path / "copy", copy_function=os.link)
     (tmp_path / "copy" / gone).unlink()
     module = _class(name)(replace(settings, root=tmp_path / "copy"), LOADING)
+    refused = ""
     try:
-        left = module.index
+        _ = module.index
     except DatasetError as error:
-        assert "\n" not in str(error)
-        assert str(tmp_path / "copy") in str(error)
+        refused = str(error)
+    if refused:
+        assert "\n" not in refused
+        assert str(tmp_path / "copy") in refused
         return
+    left = module.index
     rows = np.searchsorted(whole.index.sample_ids, left.sample_ids)
     assert np.array_equal(whole.index.sample_ids[rows], left.sample_ids)
     assert len(left) < len(whole.index) or module.findings.counts() != whole.findings.counts()
