@@ -265,8 +265,9 @@ def test_the_index_of_a_second_start_is_the_first_one(
 ) -> None:
     """Out of the cache, if the dataset names its label files: with the same faces, labels and findings."""
     first = dataset(name, settings)
-    if not name.startswith("synthetic_"):
-        assert list(first.label_files())
+    cached = bool(list(first.label_files()))
+    assert cached or name.startswith("synthetic_") or name not in registry.BUILT_IN
+    if cached:
         monkeypatch.setattr(_class(name), "build_index", lambda _: pytest.fail("the labels were read again"))
     again = dataset(name, settings)
     assert again.fingerprint() == first.fingerprint()
@@ -307,6 +308,8 @@ def test_a_missing_label_file_never_means_absent(
     assert settings.root is not None
     whole = dataset(name, settings)
     files = [path for path in map(Path, whole.label_files()) if path.is_file() and path.suffix not in MEDIA]
+    if not files:  # a dataset that keeps no index need not name them
+        return
     gone = files[round(place * (len(files) - 1))].relative_to(settings.root)
     shutil.copytree(settings.root, tmp_path / "copy", copy_function=os.link)
     (tmp_path / "copy" / gone).unlink()
@@ -334,9 +337,9 @@ def test_a_label_outside_the_scale_is_named_with_its_origin(
     module.prepare_data()
     read = module.build_index()
     labels = np.array(read.labels)
-    labels[3, 1] = 7
+    labels[0, 0] = 7
     monkeypatch.setattr(module, "build_index", lambda: replace(read, labels=labels))
-    with pytest.raises(LabelOutOfRangeError, match=re.escape(f"{read.origins[3]}: label 7 of ")):
+    with pytest.raises(LabelOutOfRangeError, match=re.escape(f"{read.origins[0]}: label 7 of ")):
         module._built()
 
 
