@@ -31,6 +31,7 @@ from aullava.decoding.generate import answer_samples
 from aullava.evaluation.draw import answers_card
 from aullava.models.vision import ImagePreprocessor
 from aullava.models.vlm import FaceLanguageModel
+from aullava.probe_files import KeptProbes, save_probes
 from aullava.resumption import refuse_another_run, refuse_another_world
 from aullava.stages import start_weights
 from aullava.text.answer import Answer
@@ -135,7 +136,7 @@ def evaluate(run: Path, split: Literal["val", "test"], overrides: Sequence[str] 
     model = build_model(config)
     load_weights(model, run)
     collator = build_collator(config, model)
-    module = build_module(config, model, collator, data)
+    module = build_module(config, model, collator, data, KeptProbes.of_run(run))
     trainer = build_trainer(config, run)
     trainer.logger = None
     if split == "val":
@@ -146,7 +147,9 @@ def evaluate(run: Path, split: Literal["val", "test"], overrides: Sequence[str] 
     if split == "test" and config.evaluation.baselines:
         preprocess = collator.preprocess
         assert isinstance(preprocess, ImagePreprocessor)
-        scores |= baseline_scores(Baselines(model.vision, preprocess), data)
+        baselines = Baselines(model.vision, preprocess)
+        scores |= baseline_scores(baselines, data)
+        save_probes(run, baselines.probes)
     update_result(run, scores)
     return scores
 

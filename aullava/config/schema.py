@@ -224,6 +224,18 @@ class StrategyConfig:
 
 
 @dataclass
+class DecodingConfig:
+    """How answers are read off the model; none of it changes what is trained."""
+
+    method: str = choice("one_pass", "generate")
+    """one_pass: the answer is drafted and verified, in about one pass. generate: token by token, the
+    reference; both write the same answers."""
+    intensity: str = choice("expectation", "mode")
+    """What counts as the answer to a question about intensities. expectation: the mean of the distribution
+    over its digits. mode: the number that is written. Levels and presence are always what is written."""
+
+
+@dataclass
 class EvaluationConfig:
     """What the scores are set beside."""
 
@@ -256,6 +268,7 @@ class Config:
     optim: OptimConfig = field(default_factory=OptimConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     strategy: StrategyConfig = field(default_factory=StrategyConfig)
+    decoding: DecodingConfig = field(default_factory=DecodingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
 

@@ -31,7 +31,7 @@ class PassCost:
 
     @classmethod
     def of(cls, parameters: int, device: str) -> PassCost:
-        """Of a language model with so many parameters; the constants are those of `benchmarks/decoding.py`."""
+        """Of a language model with so many parameters; measured by `benchmarks/decoding.py`."""
         return cls(WEIGHTS.get(device, OTHER_DEVICE) + LAUNCH_WORK / max(parameters, 1))
 
     def drafts_pay(self, rows: int, slots: int, tokens: int, again: float) -> bool:

@@ -116,7 +116,9 @@ def _restricted_answers(
 ) -> list[Answer]:
     """Answers to one question, held to its grammar."""
     ids, decisions = _restricted(model, prompts, grammar, forced_runs=True)
-    rows = zip(prompts.sample_ids, ids.tolist(), readings(grammar, decisions), strict=True)
+    with evaluating(model):
+        read = readings(grammar, decisions)
+    rows = zip(prompts.sample_ids, ids.tolist(), read, strict=True)
     return [Answer.restricted(sample_id, grammar, row, reading) for sample_id, row, reading in rows]
 
 

@@ -56,9 +56,6 @@ class OnePass:
 
     Attributes:
         counts: what decoding has cost so far.
-
-    Raises:
-        ModelError: the language model does not end in a linear head.
     """
 
     def __init__(
@@ -78,8 +75,7 @@ class OnePass:
         self._parameters = sum(one.numel() for one in model.llm.parameters())
         self._known: dict[QuestionKey, _Known] = {}
         self._beginnings: dict[tuple[int, ...], KeyValues] = {}
-        with evaluating(model):
-            model.check_head()
+        self._checked = False
 
     def forget(self) -> None:
         """Drop what was computed with the weights of before."""
@@ -123,13 +119,19 @@ class OnePass:
 
         Raises:
             TextError: the question cannot be written.
+            ModelError: the language model does not end in a linear head.
         """
+        if not self._checked:  # not sooner: a model may be sharded after it was built
+            with evaluating(self.model):
+                self.model.check_head()
+            self._checked = True
         known = self._question(aus, scale)
         table, question = known.question.table, known.question
         with evaluating(self.model):
             choices = self._drafted(known, features, drafts)
             run = Verification(self.model, question, choices, self._cost, known.experience)
             run.run(features, self._state(known))
+            read = readings(table.grammar, table.decisions(run.choices, run.scores))
         known.prior.learn(run.choices)
         certified = run.certified()
         self.counts.rows += len(features)
@@ -138,7 +140,6 @@ class OnePass:
         self.counts.answer_tokens += len(features) * len(table.grammar.steps)
         self.counts.certified += int(certified.sum())
         ids = table.answer_ids(run.choices).tolist()
-        read = readings(table.grammar, table.decisions(run.choices, run.scores))
         sure = certified.tolist() if self.certify else [None] * len(features)
         return [
             Answer.restricted(name, table.grammar, row, reading, agreed)

@@ -86,7 +86,7 @@ class SlotTable:
         return new
 
     def choices_of(self, values: npt.NDArray[np.float32]) -> Tensor:
-        """The choices [B, S] of answers that give `values` [B, A], each brought onto its scale; UNKNOWN is 0."""
+        """The choices [B, S] of answers that give `values` [B, A], each on its scale; UNKNOWN is 0."""
         top = {Scale.PRESENCE: 1, Scale.LEVEL: 5, Scale.INTENSITY: 1}[self.grammar.scale]
         amounts = np.rint(np.clip(values, 0, top) * 100).astype(np.int64)
         if self.grammar.scale is not Scale.INTENSITY:

@@ -84,7 +84,7 @@ class Verification:
         self.agrees = torch.zeros(rows, length, dtype=torch.bool, device=drafts.device)
         self.passes = torch.zeros(rows, dtype=torch.int64, device=drafts.device)
         self.tokens = 0
-        # The end of the sequence is never read; without a certificate, what follows the last slot is not either.
+        # The end of the sequence is never read; without a certificate, nothing behind the last slot is.
         self._end = length - 1 if question.certify else self.table.positions[-1]
 
     @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Keys and values that were read: with room for what follows, cut back by moving their end, rows picked out."""
+"""Keys and values that were read: with room for more, cut back by moving their end, rows picked out."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from aullava.models.errors import ModelError
 from aullava.models.key_values import KeyValues
 from aullava.models.vision import VisionEncoder
 
-PASSES: Final = ("read_beginning", "read_questions", "read_on", "judged", "scored")
+PASSES: Final = ("read_beginning", "read_questions", "read_on", "judged", "scored", "check_head")
 """Methods of `AnswerPasses` that need the weights gathered."""
 
 HEAD_ELEMENTS: Final = 2**24

@@ -16,8 +16,8 @@ def grammar(tokenizer: Tokenizer) -> TokenGrammar:
 
 def test_a_restricted_answer_says_what_its_ids_say(grammar: TokenGrammar) -> None:
     ids = list(grammar.encode([0.35, 1.0]))
-    half = np.full(2, 0.5, dtype=np.float32)
-    answer = Answer.restricted("a", grammar, ids, Readings(half, half / 2, half / 4), certified=True)
+    readings = Readings(*np.array([[0.5] * 2, [0.25] * 2, [0.125] * 2], np.float32))
+    answer = Answer.restricted("a", grammar, ids, readings, certified=True)
     assert (answer.text, answer.valid, answer.certified) == ("AU1: 0.35, AU4: 1.00", True, True)
     assert [answer.slot_probs[0], answer.expected[0], answer.spread[0]] == [0.5, 0.25, 0.125]
     np.testing.assert_array_equal(answer.values, np.array([0.35, 1.0], dtype=np.float32))
