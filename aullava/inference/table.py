@@ -164,7 +164,7 @@ class TableFile:
         if path.exists():
             self._take_over(tuple(header))
         self._file: TextIO = path.open("a", newline="", encoding="utf-8")
-        self._writer = csv.writer(self._file)
+        self._writer = csv.writer(self._file, lineterminator="\n")
         if not path.stat().st_size:
             self._writer.writerow(header)
 
