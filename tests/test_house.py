@@ -15,7 +15,7 @@ MEDIAN_LINES, MOST_LINES, MOST_FUNCTION_LINES = 150, 400, 60
 MAY_PRINT = (
     "aullava.cli",
     "aullava.demo",
-    "aullava.jobs",
+    "aullava.jobs", "aullava.prediction",
     "aullava.tiny_backbone",
     "aullava.crossval",
     "aullava.report",
