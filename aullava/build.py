@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import logging
 import warnings
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning import Callback, Trainer
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 
 from aullava.config.changes import flat
+from aullava.config.rules import SHARDED
 from aullava.config.schema import Config, DatasetConfig, FacesConfig
 from aullava.decoding.decoder import Decoder, Reference
 from aullava.decoding.drafts import Reader
 from aullava.decoding.one_pass import OnePass
+from aullava.launch import say_at_last
 from aullava.models.adapters import add_lora
 from aullava.models.errors import ModelError
 from aullava.models.llava import split_llava
@@ -31,10 +35,13 @@ from aullava.text.grammar import AnswerForm
 from aullava.text.question import Layout, Order, QuestionStyle
 from aullava.training.callbacks.answers import SampleAnswers
 from aullava.training.callbacks.checkpoints import SaveCheckpoints
+from aullava.training.callbacks.collapse import AnswerCollapse
 from aullava.training.callbacks.guards import FiniteSteps, GradientCoverage
 from aullava.training.callbacks.progress import StepProgress
 from aullava.training.callbacks.throughput import Throughput
+from aullava.training.callbacks.watchdog import Watchdog
 from aullava.training.module import Asked, AULightningModule
+from aullava.training.strategies import build_strategy, precision_plugin
 from datamodules import registry
 from datamodules.action_units import Scale
 from datamodules.base import AUDataModule
@@ -53,6 +60,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", message=r".*in eval mode at the start of training")  # the frozen parts
 warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
+warnings.filterwarnings("ignore", message=r".*, sync_dist=True\)`")  # scores are those of all processes
 # 0 workers is the fastest for drawn faces.
 warnings.filterwarnings("ignore", message=r".*does not have many workers")
 
@@ -77,9 +85,9 @@ def _parts(config: Config) -> tuple[VisionEncoder, nn.Module, bool, PreTrainedMo
         if llm.quantization != "none":
             raise ModelError("llm.quantization goes with llm.name: leave out llm.init_from, or write none")
         dtypes = DTYPES[vision.dtype], DTYPES[llm.dtype]
-        parts = split_llava(llm.init_from, vision.layer, vision.tokens, kind, llm.attention, dtypes)
+        parts = split_llava(llm.init_from, vision.layers, vision.tokens, kind, llm.attention, dtypes)
         return parts.vision, parts.projector, parts.aligned, parts.llm
-    encoder = load_vision(vision.name, vision.layer, DTYPES[vision.dtype], vision.tokens)
+    encoder = load_vision(vision.name, vision.layers, DTYPES[vision.dtype], vision.tokens)
     language = load_llm(llm.name, llm.attention, DTYPES[llm.dtype], llm.quantization)
     return encoder, build_projector(kind, encoder.dim, language.config.hidden_size), False, language
 
@@ -138,7 +146,9 @@ def build_data(config: Config) -> Mixture:
         val_samples=config.trainer.val_samples,
         test_samples=config.evaluation.test_samples,
     )
-    mixing = MixtureSettings(config.data.temperature, config.data.balance, config.data.shared_people)
+    mixing = MixtureSettings(
+        config.data.temperature, config.data.balance, config.data.shared_people, config.data.shared_image
+    )
     datasets = [build_dataset(name, one, loading) for name, one in config.data.datasets.items()]
     return Mixture(datasets, loading, mixing)
 
@@ -173,23 +183,35 @@ def build_module(
 
 
 def build_trainer(
-    config: Config, run: Path, callbacks: list[Callback] | None = None, done: int | None = None
+    config: Config,
+    run: Path,
+    model: FaceLanguageModel,
+    callbacks: list[Callback] | None = None,
+    done: int | None = None,
 ) -> Trainer:
     """Lightning's trainer for a run folder.
 
     Args:
         config: of the run.
         run: its folder.
-        callbacks: what runs beside the steps.
+        model: whose weights a strategy may share out.
+        callbacks: what runs beside the steps; None: it trains nothing, and a sharing strategy is not needed.
         done: steps of a run that goes on; what TensorBoard has of later ones is hidden.
     """
-    settings = config.trainer
+    settings, strategy = config.trainer, config.strategy
+    if callbacks is None and strategy.name in SHARDED:
+        strategy = replace(strategy, name="ddp")
+    plugins: list[Any] = [TorchElasticEnvironment()] if strategy.devices * strategy.nodes > 1 else []
+    arithmetic = precision_plugin(settings.precision)
     val_every = min(settings.val_every or settings.max_steps, settings.max_steps)  # at the latest at the end
     return Trainer(
+        default_root_dir=run,
         accelerator=settings.accelerator,
-        devices=config.strategy.devices,
-        strategy="auto" if config.strategy.name == "single" else config.strategy.name,
-        precision=settings.precision,  # type: ignore[arg-type]  # checked against the schema's choices
+        devices=strategy.devices,
+        num_nodes=strategy.nodes,
+        strategy=build_strategy(strategy, model),
+        plugins=plugins if arithmetic is None else [*plugins, arithmetic],
+        precision=settings.precision if arithmetic is None else None,  # type: ignore[arg-type]  # of the schema
         max_steps=settings.max_steps,
         max_epochs=-1,
         accumulate_grad_batches=settings.accumulate,
@@ -197,6 +219,7 @@ def build_trainer(
         val_check_interval=val_every * settings.accumulate,
         check_val_every_n_epoch=None,
         log_every_n_steps=settings.log_every,
+        limit_val_batches=0 if strategy.name == "fsdp" else None,  # it cannot answer between steps
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
         enable_checkpointing=False,
@@ -206,13 +229,20 @@ def build_trainer(
     )
 
 
-def training_callbacks(config: Config, run: Path, data: str, seconds: float = 0.0) -> list[Callback]:
+def training_callbacks(
+    config: Config,
+    run: Path,
+    data: str,
+    images: int,
+    seconds: float = 0.0,
+) -> list[Callback]:
     """What runs beside the steps of a fit.
 
     Args:
         config: of the run.
         run: its folder.
         data: fingerprint of its data.
+        images: of a batch, those of all processes together.
         seconds: time that training has taken before.
     """
     return [
@@ -220,7 +250,9 @@ def training_callbacks(config: Config, run: Path, data: str, seconds: float = 0.
         LearningRateMonitor("step"),
         Throughput(),
         SampleAnswers(),
-        GradientCoverage(),
+        *([] if config.strategy.name == "fsdp" else [GradientCoverage()]),  # its gradients lie in pieces
         FiniteSteps(),
-        SaveCheckpoints(run, config.trainer.save_every, flat(config), data, seconds),
+        AnswerCollapse(),
+        Watchdog(config.trainer.stuck_after, say_at_last),
+        SaveCheckpoints(run, config.trainer.save_every, flat(config), data, images, seconds),
     ]

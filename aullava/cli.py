@@ -9,18 +9,20 @@ import argparse
 import glob
 import os
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from aullava import launch
 from aullava.arguments import CHECK_WORDS, UsageError, build_parser
 from aullava.config.words import hint
 
 if TYPE_CHECKING:
-    from aullava.config.schema import DatasetConfig
+    from aullava.config.schema import Config, DatasetConfig
 
-EXIT_USER, EXIT_INTERRUPTED, EXIT_PIPE = 2, 130, 141
+EXIT_BUG, EXIT_USER, EXIT_INTERRUPTED, EXIT_PIPE = 1, 2, 130, 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,18 +36,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         nobody reads, 143 after a signal to stop a fit, when all is saved.
     """
     words = sys.argv[1:] if argv is None else list(argv)
+    launch.end_with_parent()
     try:
         return _run(words)
     except BrokenPipeError:  # the reader of a pipe (`| head`) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_PIPE
     except KeyboardInterrupt:
-        print("aullava: interrupted", file=sys.stderr)
+        if not launch.leave_note("aullava: interrupted"):
+            print("aullava: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except Exception as error:
         if not getattr(type(error), "for_user", False):
+            if launch.leave_note(traceback.format_exc()):
+                return EXIT_BUG
             raise
-        print(f"aullava: {_sentence(error)}", file=sys.stderr)
+        if not launch.leave_note(f"aullava: {_sentence(error)}"):
+            print(f"aullava: {_sentence(error)}", file=sys.stderr)
         return int(getattr(error, "exit_code", EXIT_USER))
 
 
@@ -68,6 +75,7 @@ def _run(words: list[str]) -> int:
         raise UsageError(f"unrecognized arguments: {' '.join(rest)} (see `aullava {arguments.verb} --help`)")
     if rest:
         arguments.overrides += rest
+    arguments.words = words
     return VERBS[arguments.verb](arguments)
 
 
@@ -76,6 +84,13 @@ def _fit(arguments: argparse.Namespace) -> int:
     from aullava.vocabulary import vocabulary
 
     resolved = resolve(arguments.experiment, arguments.overrides, vocabulary())
+    if launch.needed(resolved.config.strategy):
+        return launch.run_processes(resolved.config.strategy.devices, arguments.words)
+    if arguments.profile:
+        from aullava.profiling import profile
+
+        print(profile(resolved))
+        return 0
     from aullava.jobs import fit
 
     print(f"run: {fit(resolved)}")
@@ -83,7 +98,9 @@ def _fit(arguments: argparse.Namespace) -> int:
 
 
 def _resume(arguments: argparse.Namespace) -> int:
-    _check_run(arguments.run, arguments.overrides)
+    strategy = _check_run(arguments.run, arguments.overrides).strategy
+    if launch.needed(strategy):
+        return launch.run_processes(strategy.devices, arguments.words)
     from aullava.jobs import resume
 
     print(f"run: {resume(arguments.run, arguments.overrides)}")
@@ -99,7 +116,9 @@ def _test(arguments: argparse.Namespace) -> int:
 
 
 def _score(arguments: argparse.Namespace, split: Literal["val", "test"]) -> int:
-    _check_run(arguments.run, arguments.overrides)
+    strategy = _check_run(arguments.run, arguments.overrides).strategy
+    if launch.needed(strategy):
+        return launch.run_processes(strategy.devices, arguments.words)
     from aullava.jobs import evaluate
 
     _print_scores(evaluate(arguments.run, split, arguments.overrides))
@@ -257,8 +276,8 @@ VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
 }
 
 
-def _check_run(run: Path, overrides: Sequence[str]) -> None:
-    """Refuse a folder that is no run, and overrides that its config does not take, before torch loads."""
+def _check_run(run: Path, overrides: Sequence[str]) -> Config:
+    """The config of a run; a folder that is none and overrides that it does not take are refused early."""
     from aullava.config.load import resolve
     from aullava.vocabulary import vocabulary
 
@@ -267,7 +286,7 @@ def _check_run(run: Path, overrides: Sequence[str]) -> None:
         known = sorted(map(str, beside))
         more = hint(str(run), known) if known else "`aullava fit EXPERIMENT` makes one"
         raise UsageError(f"{run} is not the folder of a run (it has no config.yaml), {more}")
-    resolve(run / "config.yaml", overrides, vocabulary())
+    return resolve(run / "config.yaml", overrides, vocabulary()).config
 
 
 def _formats(text: str | None) -> tuple[str, ...] | None:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
 
-from aullava.build import build_dataset
-from aullava.config.schema import DatasetConfig, FacesConfig
+from aullava.config.schema import DatasetConfig
+from aullava.dataset_originals import build_originals
 from datamodules.check import Looked, check_dataset
 from datamodules.check_report import refuse_place, summary, write_report
-from datamodules.options import LoaderSettings
 
 
 def run_check(name: str, config: DatasetConfig, out: Path, pictures: bool, workers: int) -> tuple[bool, str]:
@@ -33,8 +31,7 @@ def run_check(name: str, config: DatasetConfig, out: Path, pictures: bool, worke
             something was found.
     """
     refuse_place(out)
-    originals = replace(config, prepared=None, faces=FacesConfig())
-    checked = check_dataset(build_dataset(name, originals, LoaderSettings()), pictures, workers, _bar)
+    checked = check_dataset(build_originals(name, config), pictures, workers, _bar)
     page = write_report(checked, out)
     return bool(checked.broken), f"{summary(checked)}\nreport    {page}"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -25,16 +25,18 @@ class FaceFeatures:
         self.preprocess = preprocess
         self._kept: dict[tuple[str, tuple[int, ...]], Tensor] = {}
 
-    @torch.no_grad()
     def of(self, data: AUDataModule, rows: Sequence[int]) -> Tensor:
         """Features of all patches of the faces in some rows of the index, float32 [N, P, D] on the CPU."""
         key = (data.pictures(), tuple(rows))
         if key not in self._kept:
-            step = data.loading.eval_batch_size
-            device = next(self.encoder.parameters()).device
-            parts = []
-            for start in range(0, len(rows), step):
-                images = [data.picture(row) for row in rows[start : start + step]]
-                parts.append(self.encoder(self.preprocess(images).to(device)).float().cpu())
-            self._kept[key] = torch.cat(parts)
+            self._kept[key] = torch.cat(list(self.batches(data, rows)))
         return self._kept[key]
+
+    @torch.no_grad()
+    def batches(self, data: AUDataModule, rows: Sequence[int]) -> Iterator[Tensor]:
+        """The same a batch at a time, keeping none."""
+        step = data.loading.eval_batch_size
+        device = next(self.encoder.parameters()).device
+        for start in range(0, len(rows), step):
+            images = [data.picture(row) for row in rows[start : start + step]]
+            yield self.encoder(self.preprocess(images).to(device)).float().cpu()

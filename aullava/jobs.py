@@ -8,29 +8,33 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from lightning import seed_everything
+from lightning import Trainer, seed_everything
 
 from aullava.baselines import Baselines
+from aullava.batch_size import with_fitting_batch
 from aullava.build import (
     build_collator,
-    build_data,
     build_model,
     build_module,
     build_trainer,
     training_callbacks,
 )
 from aullava.config.load import Resolved, resolve
+from aullava.config.schema import Config
 from aullava.config.show import save
+from aullava.dataset_findings import keep_findings
 from aullava.models.vision import ImagePreprocessor
+from aullava.parts import fresh_parts, ready_data
 from aullava.probe_files import KeptProbes, save_probes
-from aullava.resumption import refuse_another_run, refuse_another_world
-from aullava.stages import start_weights
-from aullava.text.collate import Collator
+from aullava.resumption import for_this_world, refuse_another_run
 from aullava.training.callbacks.go_on import GoOn
 from aullava.training.checkpoint import load_weights, save_weights
 from aullava.training.errors import RunError
+from aullava.training.module import AULightningModule
+from aullava.training.processes import Processes, joined
 from aullava.training.run_folder import new_run, update_result, versions, write_json, write_text
 from aullava.training.snapshots import newest_snapshot, remove_drafts
+from aullava.training.strategies import refuse_machine
 from aullava.vocabulary import vocabulary
 from datamodules.mixture import Mixture
 
@@ -43,25 +47,28 @@ def fit(resolved: Resolved) -> Path:
     Returns:
         The folder, with config.yaml, overrides.txt, versions.json, fingerprint.json, result.json, the
         TensorBoard events and the trained weights.
+
+    Raises:
+        RunError: the run cannot begin; it leaves no folder behind then.
     """
     config = resolved.config
     started = time.monotonic()
-    seed_everything(config.seed, workers=True, verbose=False)
-    data = build_data(config)
-    data.prepare_data()
-    data.setup("fit")
-    model = build_model(config)
-    collator = build_collator(config, model)
-    start_weights(config, model, collator, data)
-    module = build_module(config, model, collator, data)
-    _try_questions(data, collator)
-    run = new_run(Path(config.runs_dir), config.experiment)
-    _record(resolved, data, run)
-    print_parameters(model.parameter_report())
-    trainer = build_trainer(config, run, training_callbacks(config, run, data.fingerprint()))
-    trainer.fit(module, datamodule=data)
-    update_result(run, {**module.scores, "seconds": round(time.monotonic() - started, 1)})
-    return run
+    refuse_machine(config.trainer, config.strategy)
+    with joined(config.strategy, config.trainer.accelerator) as processes:
+        parts = fresh_parts(config, processes)
+        if config.trainer.find_batch_size:
+            resolved = with_fitting_batch(resolved, parts, processes)
+            config = resolved.config
+        data, module = parts.data, parts.module
+        made = new_run(Path(config.runs_dir), config.experiment) if processes.writes else Path()
+        run = processes.told(made)
+        if processes.writes:
+            _record(resolved, data, run)
+            print_parameters(module.model.parameter_report())
+        images = config.data.batch_size * processes.size
+        beside = training_callbacks(config, run, data.fingerprint(), images)
+        _train(build_trainer(config, run, module.model, beside), module, data, config, processes)
+    return _finished(run, parts.data, module, processes, time.monotonic() - started)
 
 
 def resume(run: Path, overrides: Sequence[str] = ()) -> Path:
@@ -72,36 +79,35 @@ def resume(run: Path, overrides: Sequence[str] = ()) -> Path:
         overrides: changes of its config; only of what learning does not hang on.
 
     Raises:
-        RunError: there is no whole checkpoint, or it belongs to another config, to other data or to another
-            number of processes.
+        RunError: there is no whole checkpoint, or it belongs to another config or to other data, or the
+            number of processes cannot make up its steps.
     """
     started = time.monotonic()
     config = resolve(run / "config.yaml", overrides, vocabulary()).config
-    remove_drafts(run)
-    snapshot = newest_snapshot(run)
-    refuse_another_run(snapshot, config, run)
-    seed_everything(config.seed, workers=True, verbose=False)
-    data = build_data(config)
-    data.prepare_data()
-    data.setup("fit")
-    if data.fingerprint() != snapshot.data:
-        raise RunError(f"labels, codes or people are not those that {run} learned from: bring them back")
-    data.load_state_dict(snapshot.sampler)
-    model = build_model(config)
-    model.load_trainable_state_dict(snapshot.weights)
-    save_weights(model, run)  # the checkpoint may be older than what was saved last
-    if snapshot.step >= config.trainer.max_steps:
-        evaluate(run, "val", overrides)
-        return run
-    module = build_module(config, model, build_collator(config, model), data)
-    beside = training_callbacks(config, run, snapshot.data, snapshot.seconds)
-    trainer = build_trainer(config, run, [GoOn(snapshot), *beside], snapshot.step + 1)
-    refuse_another_world(snapshot, trainer.world_size, run)
-    print(f"{run} goes on after step {snapshot.step} of {config.trainer.max_steps}")
-    trainer.fit(module, datamodule=data)
-    seconds = snapshot.seconds + time.monotonic() - started
-    update_result(run, {**module.scores, "seconds": round(seconds, 1)})
-    return run
+    refuse_machine(config.trainer, config.strategy)
+    with joined(config.strategy, config.trainer.accelerator) as processes:
+        if processes.writes:
+            remove_drafts(run)
+        snapshot = newest_snapshot(processes.told(run))
+        refuse_another_run(snapshot, config, run)
+        declared, config = config, for_this_world(snapshot, config, processes.size, run)
+        data = ready_data(config, "fit", processes)
+        if data.fingerprint() != snapshot.data:
+            raise RunError(f"labels, codes or people are not those that {run} learned from: bring them back")
+        data.load_state_dict(snapshot.sampler)
+        model = build_model(config)
+        model.load_trainable_state_dict(snapshot.weights)
+        if processes.writes:
+            save_weights(snapshot.weights, run)  # the checkpoint may be older than what was saved last
+        module = build_module(config, model, build_collator(config, model), data)
+        beside = training_callbacks(declared, run, snapshot.data, snapshot.images, snapshot.seconds)
+        trainer = build_trainer(config, run, model, [GoOn(snapshot), *beside], snapshot.step + 1)
+        if snapshot.step >= config.trainer.max_steps:
+            _score(module, data, config, run, "val")
+        else:
+            print(f"{run} goes on after step {snapshot.step} of {config.trainer.max_steps}")
+            _train(trainer, module, data, config, processes)
+    return _finished(run, data, module, processes, snapshot.seconds + time.monotonic() - started)
 
 
 def evaluate(run: Path, split: Literal["val", "test"], overrides: Sequence[str] = ()) -> dict[str, float]:
@@ -116,21 +122,16 @@ def evaluate(run: Path, split: Literal["val", "test"], overrides: Sequence[str] 
         Flat names such as ``test/synthetic_bp4d/f1_macro`` to values, baselines among them for a test.
     """
     config = resolve(run / "config.yaml", overrides, vocabulary()).config
-    seed_everything(config.seed, workers=True, verbose=False)
-    data = build_data(config)
-    data.prepare_data()
-    data.setup(split)
-    model = build_model(config)
-    load_weights(model, run)
-    collator = build_collator(config, model)
-    module = build_module(config, model, collator, data, KeptProbes.of_run(run))
-    trainer = build_trainer(config, run)
-    trainer.logger = None
-    if split == "val":
-        trainer.validate(module, datamodule=data, verbose=False)
-    else:
-        trainer.test(module, datamodule=data, verbose=False)
+    with joined(config.strategy, config.trainer.accelerator) as processes:
+        data = ready_data(config, split, processes)
+        model = build_model(config)
+        load_weights(model, run)
+        collator = build_collator(config, model)
+        module = build_module(config, model, collator, data, KeptProbes.of_run(run))
+        _score(module, data, config, run, split)
     scores = dict(module.scores)
+    if not processes.writes:
+        return scores
     if split == "test" and config.evaluation.baselines:
         preprocess = collator.preprocess
         assert isinstance(preprocess, ImagePreprocessor)
@@ -138,6 +139,7 @@ def evaluate(run: Path, split: Literal["val", "test"], overrides: Sequence[str] 
         scores |= baseline_scores(baselines, data)
         save_probes(run, baselines.probes)
     update_result(run, scores)
+    keep_findings(data, run)
     return scores
 
 
@@ -157,10 +159,44 @@ def print_parameters(report: dict[str, dict[str, int]]) -> None:
         print(f"{part:<12}{count['total']:>12,}{count['trainable']:>12,}{count['frozen']:>12,}")
 
 
-def _try_questions(data: Mixture, collator: Collator) -> None:
-    """Ask about one face of every dataset, so that a run that cannot begin leaves no folder behind."""
-    for member in data.members:
-        collator([member.sample(member.rows("train")[0])])
+def _train(
+    trainer: Trainer, module: AULightningModule, data: Mixture, config: Config, processes: Processes
+) -> None:
+    """Run the steps; every process draws other dropout.
+
+    Raises:
+        RunError: a loader process is gone; whatever else goes wrong says so itself.
+    """
+    if processes.rank > 0:
+        seed_everything((config.seed + processes.rank) % 2**32, workers=True, verbose=False)
+    try:
+        trainer.fit(module, datamodule=data)
+    except RuntimeError as error:  # PyTorch has no type of its own for it
+        if "DataLoader worker" not in str(error):
+            raise
+        reason = str(error).strip().rstrip(".")
+        raise RunError(
+            f"a loader process was lost ({reason}): if memory ran out, lower data.num_workers; "
+            f"go on with `aullava resume {trainer.default_root_dir}`"
+        ) from None
+
+
+def _score(module: AULightningModule, data: Mixture, config: Config, run: Path, split: str) -> None:
+    """Answer for validation or test people; the scores are then the module's."""
+    trainer = build_trainer(config, run, module.model)
+    trainer.logger = None
+    run_split = trainer.validate if split == "val" else trainer.test
+    run_split(module, datamodule=data, verbose=False)
+
+
+def _finished(
+    run: Path, data: Mixture, module: AULightningModule, processes: Processes, seconds: float
+) -> Path:
+    """Write down the scores of a fit, and what was found in its data."""
+    if processes.writes:
+        update_result(run, {**module.scores, "seconds": round(seconds, 1)})
+        keep_findings(data, run)
+    return run
 
 
 def _record(resolved: Resolved, data: Mixture, run: Path) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
-from aullava.build import build_dataset
-from aullava.config.schema import DatasetConfig, FacesConfig
+from aullava.config.schema import DatasetConfig
+from aullava.dataset_originals import build_originals
 from datamodules.faces import FaceSettings
-from datamodules.options import LoaderSettings
 from datamodules.prepare import QUALITY, Report, cores, prepare
 
 
@@ -25,8 +23,7 @@ def prepare_faces(
         quality: of the JPEGs; None: the default.
         workers: processes; None: one for each core.
     """
-    originals = replace(config, prepared=None, faces=FacesConfig())
-    module = build_dataset(name, originals, LoaderSettings())
+    module = build_originals(name, config)
     return prepare(module, out, faces, QUALITY if quality is None else quality, workers or cores())
 
 

@@ -1,7 +1,8 @@
-"""Whether a saved run can go on: the same config, and as many processes as before."""
+"""Whether a saved run can go on: the same config, and steps that are made of the same images."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from aullava.config.changes import changes
@@ -25,14 +26,26 @@ def refuse_another_run(snapshot: Snapshot, config: Config, run: Path) -> None:
         )
 
 
-def refuse_another_world(snapshot: Snapshot, world_size: int, run: Path) -> None:
-    """Refuse another number of processes: each step would be made of other samples.
+def for_this_world(snapshot: Snapshot, config: Config, size: int, run: Path) -> Config:
+    """The config by which as many processes as there are now take the same steps as before.
+
+    A step is made of the same images whoever shares them, so another number of processes goes on with batches
+    of another size. Dropout is drawn by each process for itself and would differ.
+
+    Args:
+        snapshot: of the run.
+        config: what it would go on with.
+        size: processes now.
+        run: its folder.
 
     Raises:
-        RunError: it differs.
+        RunError: the images of a step cannot be shared out evenly, or there is dropout.
     """
-    if snapshot.world_size != world_size:
-        raise RunError(
-            f"{run} was trained by {snapshot.world_size} processes and would go on with {world_size}, "
-            "each step made of other samples: give it as many as before (strategy.name, strategy.devices)"
-        )
+    before = f"{run} was trained by {snapshot.world_size} processes and would go on with {size}"
+    same = f"give it {snapshot.world_size} again (strategy.name, strategy.devices)"
+    other = snapshot.world_size != size
+    if other and config.adapter.dropout > 0:
+        raise RunError(f"{before}, each drawing other dropout: {same}")
+    if snapshot.images % size:
+        raise RunError(f"{before}, which cannot share the {snapshot.images} images of a batch evenly: {same}")
+    return replace(config, data=replace(config.data, batch_size=snapshot.images // size))

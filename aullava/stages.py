@@ -18,7 +18,7 @@ from datamodules.mixture import Mixture
 
 SAME: Final = (
     "vision.name",
-    "vision.layer",
+    "vision.layers",
     "vision.tokens",
     "projector.kind",
     "llm.name",

@@ -302,8 +302,10 @@ def main() -> None:
                 found[key] = value
                 sign, bound = ("", 0.0) if chosen.small else wanted.get(key, ("", 0.0))
                 held = value >= bound if sign == ">=" else value <= bound
-                print(f"{key:<42}{value:>10.3f}" + (f"   {sign} {bound:g}: {held}" if sign else ""), flush=True)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+                said = f"   {sign} {bound:g}: {held}" if sign else ""
+                print(f"{key:<42}{value:>10.3f}{said}", flush=True)
+    words = ["git", "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(words, capture_output=True, text=True, check=False)
     found |= {"machine": platform.platform(), "torch": torch.__version__, "commit": commit.stdout.strip()}
     found["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     RESULTS.mkdir(exist_ok=True)

@@ -12,30 +12,30 @@ from datamodules.action_units import UNKNOWN, Scale
 from datamodules.dataset_options.other import AffWild2Options
 from datamodules.errors import DatasetError
 from datamodules.index import Index, IndexRows
-from datamodules.labels import child, numbered, read_table
+from datamodules.labels import child, listed_folders, numbered, read_table
 from datamodules.protocols import Protocol
 from datamodules.still_pictures import StillPictures, codes_of
 
 _CHALLENGES = ("AU_Detection_Challenge", "*AU_Detection*", "AU_Set", "*AU_Set*")
-_PARTS = ("train", "validation")
+_TRAIN, _TESTED = "train", "validation"
 
 
 class AffWild2(StillPictures):
     """Aff-Wild2: the face crops of about 400 labelled videos of the ABAW challenges, 112 x 112.
 
-    Source: Kollias and Zafeiriou, 2019-2024. Access: https://ibug.doc.ic.ac.uk/resources/aff-wild2
-    (agreement).
+    **Source**: Kollias and Zafeiriou, 2019-2024. **Licence**: research only, signed; ask at
+    https://ibug.doc.ic.ac.uk/resources/aff-wild2.
 
-    AUs: 1 2 4 6 7 10 12 15 23 24 25 26, read by the names in the first line of each file. Scale: presence.
-    Missing code: **-1**; a frame with any -1 is dropped as in the challenge, or masked by
-    `options.partly_coded=mask`.
+    **Layout**: see `AffWild2.layout`. **AUs and scale**: presence of 1 2 4 6 7 10 12 15 23 24 25 26, read
+    by the names in the first line of each file. **Missing code**: -1; a frame with any -1 is dropped as
+    in the challenge, or masked by `options.partly_coded=mask`.
 
-    Traps: row i after the header is crop 0000i.jpg (from 1, five digits); **crops are missing where no face
-    was found**, and either side may be longer by a few frames: only frames with both are read, and how many
-    rows have no crop is reported. ``video_left`` and ``video_right`` are other people in the same video:
-    each is a subject of its own. The challenge's folder is called differently from year to year (AU_Set,
-    numbers). Protocol: the people of the validation set are tested, since the test labels are not given
-    out; the number of videos depends on the year.
+    **Known traps**: row i after the header is crop 0000i.jpg (from 1, five digits); **crops are missing
+    where no face was found**, and either side may be longer by a few frames: only frames with both are
+    read, and how many rows have no crop is reported. ``video_left`` and ``video_right`` are other people
+    in the same video: each is a subject of its own. The challenge's folder is called differently from
+    year to year (AU_Set, numbers). Protocol: the people of the validation set are tested, since the test
+    labels are not given out; the number of videos depends on the year.
     """
 
     name = "aff_wild2"
@@ -53,30 +53,27 @@ class AffWild2(StillPictures):
 
     def label_files(self) -> Iterable[Path]:
         """The label files, and the folders of the crops."""
-        pictures = self.below(self.options.pictures)
-        for part in _PARTS:
-            yield from self._videos(part).values()
-        yield from (path for path in pictures.iterdir() if path.is_dir())
+        for videos in self._videos().values():
+            yield from videos.values()
+        yield from listed_folders(self.below(self.options.pictures))
 
     def build_index(self) -> Index:
         """One row per labelled frame that has a crop."""
-        pictures = self.below(self.options.pictures)
-        rows = IndexRows()
-        twice = set(self._videos(_PARTS[0])) & set(self._videos(_PARTS[1]))
-        if twice:
+        pictures, rows = self.below(self.options.pictures), IndexRows()
+        train, validation = self._videos().values()
+        for video in sorted(train.keys() & validation.keys())[:1]:
             raise DatasetError(
-                f"video '{min(twice)}' is in the train set and in the validation set of {self._challenge()}: "
-                "take one of the two files out"
+                f"video '{video}' is in the train set and in the validation set, {train[video]} and "
+                f"{validation[video]}: take one of the two files out"
             )
-        for part in _PARTS:
-            for video, path in self._videos(part).items():
-                self._read(rows, video, path, pictures / video)
+        for video, path in {**train, **validation}.items():
+            self._read(rows, video, path, pictures / video)
         return rows.index(len(self.aus))
 
     def protocol(self, name: str, subjects: Sequence[str]) -> Protocol:
         """The validation set is tested."""
         if name == "validation_set":
-            return Protocol(name, 1, (tuple(self._videos(_PARTS[1])),))
+            return Protocol(name, 1, (tuple(self._videos()[_TESTED]),))
         return super().protocol(name, subjects)
 
     def _read(self, rows: IndexRows, video: str, path: Path, folder: Path) -> None:
@@ -122,12 +119,15 @@ class AffWild2(StillPictures):
             )
         return found
 
-    def _videos(self, part: str) -> dict[str, Path]:
-        """The label files of a part by the names of their videos."""
-        folder = child(self._challenge(), f"{part}_set", f"{part}*", folders=True)
-        if folder is None:
-            raise DatasetError(f"{self._challenge()} has no folder {part}_set: unpack the annotations again")
-        return {path.stem: path for path in sorted(folder.glob("[!.]*.txt"))}
+    def _videos(self) -> dict[str, dict[str, Path]]:
+        """The label files of the two parts by the names of their videos."""
+        challenge, found = self._challenge(), {}
+        for part in (_TRAIN, _TESTED):
+            folder = child(challenge, f"{part}_set", f"{part}*", folders=True)
+            if folder is None:
+                raise DatasetError(f"{challenge} has no folder {part}_set: unpack the annotations again")
+            found[part] = {path.stem: path for path in sorted(folder.glob("[!.]*.txt"))}
+        return found
 
 
 def _labels(path: Path, aus: Sequence[str]) -> npt.NDArray[np.float32]:

@@ -10,15 +10,14 @@ from __future__ import annotations
 import hashlib
 from abc import abstractmethod
 from array import array
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from lightning import LightningDataModule
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from datamodules import index_cache
 from datamodules.action_units import Scale
@@ -27,36 +26,12 @@ from datamodules.errors import DatasetError, MissingRootError, nearest
 from datamodules.expected_counts import Expected, expected_counts
 from datamodules.findings import Finding, Findings
 from datamodules.index import Index, check_index, chosen_columns
+from datamodules.loaders import Collate, block_loader, draw_loader
 from datamodules.options import DatasetSettings, LoaderSettings
 from datamodules.protocols import Protocol, Split
 from datamodules.sample import AUSample
-from datamodules.sampling import Draw, MixtureBatches, Turns, share_of_rank, spread
+from datamodules.sampling import spread
 from datamodules.transforms import TrainTransform
-from datamodules.workers import leave_signals_to_the_trainer, own_generator
-
-Collate = Callable[[Sequence[AUSample]], Any]
-
-
-class FaceRows(Dataset[AUSample]):
-    """Some rows of a dataset as samples.
-
-    Args:
-        module: the dataset.
-        rows: numbers of its index.
-        padding: how many rows at the end only fill up; their samples are marked as padding.
-    """
-
-    def __init__(self, module: AUDataModule, rows: Sequence[int], padding: int = 0) -> None:
-        self.module = module
-        self.rows = rows
-        self.padding = padding
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, number: int) -> AUSample:
-        sample = self.module.sample(int(self.rows[number]))
-        return replace(sample, padding=True) if number >= len(self) - self.padding else sample
 
 
 class AUDataModule(LightningDataModule):
@@ -126,7 +101,7 @@ class AUDataModule(LightningDataModule):
         assert self.scale is not None, "a dataset without a fixed scale overrides coded_scale"
         return self.scale
 
-    def label_files(self) -> Iterable[Path]:
+    def label_files(self) -> Iterable[Path | str]:
         """The files that decide what `build_index` gives; none: the index is not cached.
 
         A folder whose listing decides which rows there are (labelled frames without a picture are left out)
@@ -177,6 +152,7 @@ class AUDataModule(LightningDataModule):
             whole = self._whole_index()
             chosen = whole.take(chosen_columns(self.name, self.coded_aus(), self.settings.aus))
             self._usable = self.crops.usable(chosen)
+            self.crops.watch(len(chosen))
             if chosen.labels is not whole.labels:
                 self._labels_hash = ""
             self._index = chosen
@@ -280,11 +256,19 @@ class AUDataModule(LightningDataModule):
     def picture(self, row: int) -> npt.NDArray[np.uint8]:
         """The picture of one row as it is shown: whole, or cropped, or from the prepared store."""
         place = str(self.index.places[row])
-        return self.crops.picture(str(self.index.sample_ids[row]), lambda: self.load_image(place))
+        return self.crops.picture(row, str(self.index.sample_ids[row]), lambda: self.load_image(place))
 
     def training_sample(self, row: int, seed: int) -> AUSample:
         """The face of one row as training sees it."""
-        return self._transform(self.sample(row), seed)
+        return self.augmented(self.sample(row), seed)
+
+    def training_samples(self, row: int, seed: int) -> list[AUSample]:
+        """The same as what a loader draws: one question about the face."""
+        return [self.training_sample(row, seed)]
+
+    def augmented(self, sample: AUSample, seed: int) -> AUSample:
+        """A sample as training sees it; the same seed changes the same picture in the same way."""
+        return self._transform(sample, seed)
 
     def pictures(self) -> str:
         """Which pictures the index shows: equal for datasets that show the same ones in the same order."""
@@ -303,6 +287,11 @@ class AUDataModule(LightningDataModule):
         """Read labels and check the split; called by Lightning in every process."""
         del stage
         _ = self.split
+
+    def teardown(self, stage: str | None = None) -> None:
+        """Gather what was found while pictures were read; called by Lightning in every process."""
+        del stage
+        self.crops.tell_missed(self.index.sample_ids, everywhere=True)
 
     def train_dataloader(self) -> Any:
         """Endless training batches of this dataset alone."""
@@ -324,65 +313,5 @@ class AUDataModule(LightningDataModule):
         same length with faces that are marked as padding.
         """
         limit = self.loading.val_samples if part == "val" else self.loading.test_samples
-        rank, world_size = rank_of(trainer or self.trainer)
-        rows, padding = share_of_rank(self.rows(part, limit), rank, world_size)
-        return DataLoader(
-            FaceRows(self, rows, padding),
-            batch_size=self.loading.eval_batch_size,
-            num_workers=self.loading.num_workers,
-            collate_fn=self._collate_eval,
-            worker_init_fn=leave_signals_to_the_trainer,
-            generator=own_generator(self.loading.seed),
-        )
-
-
-class _Drawn(Dataset[AUSample]):
-    """Training samples of several datasets by `Draw`."""
-
-    def __init__(self, modules: Sequence[AUDataModule], rows: Sequence[Sequence[int]]) -> None:
-        self.modules = modules
-        self.rows = rows
-
-    def __getitem__(self, draw: Draw) -> AUSample:
-        return self.modules[draw.dataset].training_sample(self.rows[draw.dataset][draw.row], draw.seed)
-
-
-def draw_loader(
-    modules: Sequence[AUDataModule],
-    rows: Sequence[Sequence[int]],
-    weights: Sequence[float],
-    loading: LoaderSettings,
-    collate: Collate,
-    trainer: Any = None,
-    row_weights: Sequence[npt.NDArray[np.float64] | None] | None = None,
-    start: Turns | None = None,
-) -> DataLoader[AUSample]:
-    """Endless training batches over the rows of several datasets, each batch from one of them.
-
-    See `MixtureBatches` for the arguments; rank and number of processes are the trainer's.
-    """
-    rank, world_size = rank_of(trainer)
-    batches = MixtureBatches(
-        [len(some) for some in rows],
-        weights,
-        loading.batch_size,
-        loading.seed,
-        rank,
-        world_size,
-        row_weights,
-        start,
-    )
-    return DataLoader(
-        _Drawn(modules, rows),
-        batch_sampler=batches,
-        num_workers=loading.num_workers,
-        collate_fn=collate,
-        persistent_workers=loading.num_workers > 0,
-        worker_init_fn=leave_signals_to_the_trainer,
-        generator=own_generator(loading.seed),
-    )
-
-
-def rank_of(trainer: Any) -> tuple[int, int]:
-    """Number of this process and number of processes; 0 and 1 without a trainer."""
-    return getattr(trainer, "global_rank", 0), getattr(trainer, "world_size", 1)
+        rows = self.rows(part, limit)
+        return block_loader(self, rows, self.loading, self._collate_eval, trainer or self.trainer)

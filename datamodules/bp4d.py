@@ -12,7 +12,6 @@ from datamodules.bp4d_pictures import find_packaging, tell_zero_based
 from datamodules.canonical import BP4D_FERA2015, BP4D_FOLDS
 from datamodules.dataset_options.core import BP4DOptions
 from datamodules.expected_counts import Expected
-from datamodules.findings import Findings
 from datamodules.frame_tables import FrameTable
 from datamodules.index import Index, IndexRows
 from datamodules.jaanet_frames import BP4D_WITHOUT_LANDMARKS, inside_ranges
@@ -68,10 +67,7 @@ class BP4D(SequenceDataset):
     def label_files(self) -> Iterable[Path]:
         """The label files, and the folders or videos of the sequences."""
         pictures = [] if self.options.pictures == "none" else self._packaging()[1].values()
-        if self.options.labels == "occurrence":
-            return [*bp4d_files.occurrence_files(self.root(), Findings()).values(), *pictures]
-        files = bp4d_files.intensity_files(self.root(), Findings())
-        return [*(path for codes in files.values() for path in codes.values()), *pictures]
+        return [*bp4d_files.label_files(self.root(), self.options.labels), *pictures]
 
     def expected(self) -> Expected | None:
         """The published counts, for the occurrence labels of all frames."""

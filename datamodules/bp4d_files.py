@@ -78,6 +78,13 @@ def intensity_files(root: Path, findings: Findings) -> dict[str, dict[str, Path]
     return dict(sorted(found.items()))
 
 
+def label_files(root: Path, labels: str) -> list[Path]:
+    """The intensity files if `labels` says ``intensity``, else the occurrence files; errors as theirs."""
+    if labels != "intensity":
+        return list(occurrence_files(root, Findings()).values())
+    return [path for files in intensity_files(root, Findings()).values() for path in files.values()]
+
+
 def read_occurrence(path: Path, aus: Sequence[str], occlusion: bool = False) -> FrameTable:
     """One occurrence file.
 

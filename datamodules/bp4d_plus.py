@@ -13,7 +13,6 @@ from datamodules.canonical import BP4D_PLUS_FOLDS
 from datamodules.dataset_options.core import BP4DPlusOptions
 from datamodules.errors import DatasetError
 from datamodules.expected_counts import Expected
-from datamodules.findings import Findings
 from datamodules.frame_tables import FrameTable
 from datamodules.index import Index, IndexRows
 from datamodules.layout import below
@@ -75,12 +74,8 @@ class BP4DPlus(SequenceDataset):
 
     def label_files(self) -> Iterable[Path]:
         """The label files, and the archives, folders or videos of the pictures."""
-        if self.options.labels == "intensity":
-            files = bp4d_files.intensity_files(self.root(), Findings()).values()
-            labels = [path for codes in files for path in codes.values()]
-        else:
-            labels = list(bp4d_files.occurrence_files(self.root(), Findings()).values())
-        return labels if self.options.pictures == "none" else [*labels, *self._sources()]
+        pictures = [] if self.options.pictures == "none" else self._sources()
+        return [*bp4d_files.label_files(self.root(), self.options.labels), *pictures]
 
     def expected(self) -> Expected | None:
         """The published counts, for occurrence labels."""

@@ -1,4 +1,4 @@
-"""What a check found, as a page to read (HTML, everything in one file) and as numbers to keep (JSON)."""
+"""What a check found: a page to read (HTML, all in one file), the same as a picture (PNG), numbers (JSON)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from html import escape
+from io import BytesIO
 from pathlib import Path
+
+from PIL import Image
 
 from datamodules.check import BROKEN, Checked, PartSize
 from datamodules.check_counts import Compared, written
-from datamodules.check_plots import bars, heat_map
+from datamodules.check_figures import label_figures, level_figures, people_figures, together_figure
 from datamodules.errors import DatasetError
+from datamodules.plot_drawing import as_picture, as_svg
 
 SHOWN = 100
 """Findings of one kind that the page lists; all of them stand in the JSON file."""
@@ -20,7 +24,6 @@ SHOWN = 100
 FOLDS_SHOWN = 6
 """Folds of one protocol that the page lists: leave-one-subject-out has one for each person."""
 
-_MARKED = " (orange line: published)"
 _STYLE = """
 body{font:14px/1.5 system-ui,sans-serif;color:#1c2733;max-width:1180px;margin:24px auto;padding:0 16px}
 h1{font-size:22px;margin:0}h2{font-size:16px;margin:28px 0 8px}
@@ -91,7 +94,7 @@ def refuse_place(folder: Path) -> None:
 
 
 def write_report(checked: Checked, folder: Path) -> Path:
-    """Write ``report.html`` and ``report.json``, each under another name first.
+    """Write ``report.html``, ``report.png`` and ``report.json``, each under another name first.
 
     Args:
         checked: what was found.
@@ -102,12 +105,21 @@ def write_report(checked: Checked, folder: Path) -> Path:
     """
     refuse_place(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    page = folder / "report.html"
-    for path, text in ((folder / "report.json", as_json(checked)), (page, as_html(checked))):
-        waiting = path.with_name(f".{path.name}.writing")
-        waiting.write_text(text, encoding="utf-8")
-        waiting.replace(path)
-    return page
+    picture = BytesIO()
+    as_png(checked).save(picture, "png", optimize=True)
+    files = {"report.json": as_json(checked).encode(), "report.png": picture.getvalue()}
+    for name, content in {**files, "report.html": as_html(checked).encode()}.items():
+        waiting = folder / f".{name}.writing"
+        waiting.write_bytes(content)
+        waiting.replace(folder / name)
+    return folder / "report.html"
+
+
+def as_png(checked: Checked) -> Image.Image:
+    """The summary and the plots on one page; lists and tables stand in the HTML alone."""
+    plots = [*label_figures(checked), together_figure(checked), *people_figures(checked)]
+    lines = (line if len(line) <= 180 else f"{line[:177]}..." for line in summary(checked).splitlines())
+    return as_picture([f"{checked.module.name}: check", *lines], plots)
 
 
 def as_json(checked: Checked) -> str:
@@ -201,42 +213,13 @@ def _numbers_beside(compared: Sequence[Compared]) -> str:
 
 
 def _plots(checked: Checked) -> Iterator[str]:
-    counts, codes = checked.counts, checked.module.coded_aus()
-    share = [int(p) / max(int(k), 1) for p, k in zip(counts.positives, counts.known, strict=True)]
-    unknown = [1 - int(known) / max(counts.frames, 1) for known in counts.known]
-    people = counts.subjects
     yield "<h2>Labels</h2>"
-    published = _published(checked)
-    title = "Prevalence: share of the coded faces that show the unit" + (_MARKED if any(published) else "")
-    yield bars(codes, share, title, "{:.0%}", published)
-    if any(unknown):
-        yield bars(codes, unknown, "Unknown labels: share of all faces", "{:.1%}")
-    for level in range(1, counts.values.shape[1]):
-        if level == 1:
-            yield "<details><summary>levels one by one</summary>"
-        column = [int(number) for number in counts.values[:, level]]
-        yield bars(codes, column, f"Faces with level {level}")
-    if counts.values.shape[1]:
-        yield "</details>"
-    title = "Co-occurrence: of the faces with the unit of the row, per cent that show the unit of the column"
-    yield heat_map(codes, counts.together, title)
+    yield from map(as_svg, label_figures(checked))
+    levels = "".join(map(as_svg, level_figures(checked)))
+    yield f"<details><summary>levels one by one</summary>{levels}</details>" if levels else ""
+    yield as_svg(together_figure(checked))
     yield "<h2>People</h2>"
-    marks = [] if checked.expected is None else [checked.expected.subjects.get(one) for one in people]
-    frames = [None if mark is None else mark.frames for mark in marks]
-    title = "Faces of each person" + (_MARKED if any(frames) else "")
-    yield bars(list(people), list(people.values()), title, marks=frames)
-
-
-def _published(checked: Checked) -> list[float | None]:
-    """The published prevalence of each unit."""
-    expected = checked.expected
-    if expected is None or expected.total is None or not expected.total.positives:
-        return []
-    shares = dict(zip(expected.aus, expected.total.positives, strict=True))
-    return [
-        shares[code] / expected.total.frames if code in shares else None
-        for code in checked.module.coded_aus()
-    ]
+    yield from map(as_svg, people_figures(checked))
 
 
 def _folds(folds: Sequence[PartSize]) -> Iterator[str]:

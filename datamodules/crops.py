@@ -8,18 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from PIL import Image, ImageOps
 
 from datamodules.errors import DatasetError
 from datamodules.findings import Findings
 from datamodules.index import Index
 from datamodules.options import DatasetSettings
+from datamodules.workers import of_all_processes
 
 if TYPE_CHECKING:
     from datamodules.faces import FaceFinder
     from datamodules.store import FaceStore
 
 Picture = npt.NDArray[np.uint8]
+
+_MISSED, _TOLD = 1, 2
+"""Of a row: no face was found in it, and that has become a finding."""
 
 
 class Crops:
@@ -35,6 +40,7 @@ class Crops:
         self.dataset = dataset
         self.settings = settings
         self.findings = findings
+        self._faces: torch.Tensor | None = None  # [N] uint8, shared with loader processes: what was seen
         self._store: FaceStore | None = None
         self._finder: FaceFinder | None = None
 
@@ -63,11 +69,42 @@ class Crops:
             self.findings.add("no-face", self.settings.prepared, said, count)
         return found
 
-    def picture(self, sample_id: str, original: Callable[[], Picture]) -> Picture:
+    def watch(self, rows: int) -> None:
+        """Make room to note of every row, in whichever process it is read, that it shows no face."""
+        if self.settings.prepared is None and self.settings.faces is not None and self._faces is None:
+            self._faces = torch.zeros(rows, dtype=torch.uint8)
+            self._faces.share_memory_()  # type: ignore[no-untyped-call]
+
+    def tell_missed(self, sample_ids: npt.NDArray[np.str_], everywhere: bool = False) -> None:
+        """Make a finding of every face that was not found since the last call, by loader processes too.
+
+        Args:
+            sample_ids: of the index.
+            everywhere: in the other training processes too; all of them must call this.
+
+        Raises:
+            DatasetError: the findings are strict.
+        """
+        if self._faces is None:
+            return
+        missed = torch.nonzero(self._faces == _MISSED).flatten().tolist()
+        for row in of_all_processes(missed) if everywhere else missed:
+            self._faces[row] = _TOLD
+            self.findings.add("middle-shown", str(sample_ids[row]), self._middle(str(sample_ids[row])))
+
+    def _middle(self, sample_id: str) -> str:
+        said = f"no face is found in '{sample_id}' of dataset '{self.dataset}': its middle is shown, "
+        return said + f"`aullava prepare {self.dataset}` would leave it out"
+
+    def picture(self, row: int, sample_id: str, original: Callable[[], Picture]) -> Picture:
         """The picture of a sample, RGB uint8 [H, W, 3].
 
         A face that is not found while reading is shown as the middle square of its picture: whether there is
-        a face is known before training only with a prepared store.
+        a face is known before training only with a prepared store. Which rows that were is noted for
+        `tell_missed`.
+
+        Raises:
+            DatasetError: no face is found, and the findings are strict.
         """
         if self.settings.prepared is not None:
             return self.store().read(sample_id)
@@ -77,9 +114,10 @@ class Crops:
         crop = self.finder().crop(image)
         if crop is not None:
             return np.ascontiguousarray(crop.image)
-        said = f"no face is found in '{sample_id}' of dataset '{self.dataset}': its middle is shown, "
-        said += f"`aullava prepare {self.dataset}` would leave it out"
-        self.findings.add("middle-shown", sample_id, said)
+        if self.findings.strict:
+            raise DatasetError(self._middle(sample_id))
+        if self._faces is not None and not self._faces[row]:
+            self._faces[row] = _MISSED
         size = self.settings.faces.size
         return np.array(ImageOps.fit(Image.fromarray(image), (size, size), Image.Resampling.LANCZOS))
 

@@ -13,7 +13,7 @@ from datamodules.disfa_files import people_in
 from datamodules.errors import DatasetError
 from datamodules.frame_tables import FrameTable, Origins, joined, levels_only
 from datamodules.index import Index, IndexRows
-from datamodules.labels import PICTURES, label, natural, read_table
+from datamodules.labels import PICTURES, label, listed_folders, natural, read_table
 from datamodules.layout import below
 from datamodules.sequences import Sequence, add_sequence, tell_unlabelled
 
@@ -53,9 +53,9 @@ class DISFAPlus(DISFACoding):
 
     def build_index(self) -> Index:
         """Every coded frame that has a picture."""
-        rows, pictures = IndexRows(), self._pictures()
-        tell_unlabelled(self.findings, pictures, self._trials())
-        for name, trial in self._trials().items():
+        rows, pictures, trials = IndexRows(), self._pictures(), self._trials()
+        tell_unlabelled(self.findings, pictures, trials)
+        for name, trial in trials.items():
             tables = [read_named_frames(path, code) for code, path in self._of_trial(trial).items()]
             places = self.raw.of_folder(pictures[name]) if name in pictures else {}
             coded = Sequence(name, name.partition("/")[0], self.coded(joined(tables)))
@@ -116,9 +116,5 @@ def read_named_frames(path: Path, code: str) -> FrameTable:
 
 
 def _folders_of_people(folder: Path) -> dict[str, Path]:
-    found = {}
-    for person, inside in people_in(folder).items():
-        for trial in sorted(inside.iterdir()):
-            if trial.is_dir() and not trial.name.startswith("."):
-                found[f"{person}/{trial.name}"] = trial
-    return found
+    people = people_in(folder).items()
+    return {f"{person}/{trial.name}": trial for person, inside in people for trial in listed_folders(inside)}

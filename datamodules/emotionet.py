@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from datamodules.action_units import UNKNOWN, Scale
 from datamodules.dataset_options.other import EmotioNetOptions
 from datamodules.errors import DatasetError
 from datamodules.index import Index, IndexRows
-from datamodules.labels import PICTURES, child, label
+from datamodules.labels import PICTURES, all_folders, child, label
 from datamodules.spreadsheet import read_columns
 from datamodules.still_pictures import StillPictures, codes_of
 
@@ -21,18 +22,19 @@ _NAME = re.compile(r"N_\d+_\d+\.\w+", re.IGNORECASE)
 class EmotioNet(StillPictures):
     """EmotioNet: the 24,600 hand-coded pictures of the 2020 challenge.
 
-    Source: Fabian Benitez-Quiroz et al., CVPR 2016. Access: https://cbcsl.ece.ohio-state.edu (a signed
-    agreement).
+    **Source**: Fabian Benitez-Quiroz et al., CVPR 2016. **Licence**: research only, signed; ask at
+    https://cbcsl.ece.ohio-state.edu.
 
-    AUs: by default 12; the table has 60 columns. Scale: presence. Missing code: **999** (also -1 and empty
-    cells). Rows in which all chosen units are missing are left out.
+    **Layout**: see `EmotioNet.layout`. **AUs and scale**: presence of `options.units`, by default 12; the
+    table has 60 columns. **Missing code**: 999 (also -1 and empty cells). Rows in which all chosen units
+    are missing are left out.
 
-    Traps: column names are quoted twice (``'AU 1'``), **the URLs end with a stray quote**, and they are of
-    two kinds: `URL` of the archive, which holds the picture's name, and `URL orig` of the web. Many are
-    dead, so pictures are found by file name anywhere below Images, and how many are there is reported.
-    Nobody was identified: every picture counts as a person of its own, or, with `options.people=folder`,
-    every folder of the archive does. The other pictures of the archive were coded by a machine and are not
-    read. There is no official split by people.
+    **Known traps**: column names are quoted twice (``'AU 1'``), **the URLs end with a stray quote**, and
+    they are of two kinds: `URL` of the archive, which holds the picture's name, and `URL orig` of the
+    web. Many are dead, so pictures are found by file name anywhere below Images, and how many are there
+    is reported. Nobody was identified: every picture counts as a person of its own, or, with
+    `options.people=folder`, every folder of the archive does. The other pictures of the archive were
+    coded by a machine and are not read. There is no official split by people.
     """
 
     name = "emotionet"
@@ -47,9 +49,9 @@ class EmotioNet(StillPictures):
         <root>/Images/N_0000000001/N_0000000001_00002.jpg   the pictures, in whatever folders
     """
 
-    def coded_aus(self) -> tuple[str, ...]:
-        """The units of the options."""
-        return codes_of(self.options.units)
+    def label_files(self) -> Iterable[Path]:
+        """The table, and every folder that pictures may be in."""
+        return (self._table(), *all_folders(self.below(self.options.pictures)))
 
     def build_index(self) -> Index:
         """One row per line of the table with a label whose picture is there."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,28 +13,31 @@ from datamodules.dataset_options.other import FABAOptions
 from datamodules.errors import DatasetError
 from datamodules.images import inside
 from datamodules.index import Index, IndexRows
+from datamodules.labels import all_folders
 from datamodules.protocols import Protocol
 from datamodules.still_pictures import StillPictures, codes_of
 
+PARTS = ("train", "eval")
 _UNIT = re.compile(r"AU(\d+)")
 
 
 class FABA(StillPictures):
     """FABAInstruct: 15,838 training and 325 evaluation pictures of AffectNet with a description in words.
 
-    Source: Li et al., "Facial Affective Behavior Analysis with Instruction Tuning" (EmoLA), ECCV 2024.
-    Access: https://johnx69.github.io/FABA; the pictures fall under AffectNet's licence.
+    **Source**: Li et al., "Facial Affective Behavior Analysis with Instruction Tuning" (EmoLA), ECCV
+    2024. **Licence**: research only; ask at https://johnx69.github.io/FABA, the pictures fall under
+    AffectNet's.
 
-    AUs: 20, found in the text as AU<number>. Scale: presence; what the text does not name counts as absent.
-    Missing code: a text without a unit says nothing, and its picture is left out. **The labels are
-    pseudo-labels of GPT-4V, not FACS coding**: a unit that it denies in words counts as named. EmoLA's
-    metric joins F1 with ROUGE.
+    **Layout**: see `FABA.layout`. **AUs and scale**: presence of 20, found in the text as AU<number>;
+    what it does not name counts as absent. **Missing code**: none; a text without a unit says nothing,
+    and its picture is left out. **The labels are pseudo-labels of GPT-4V, not FACS coding**: a unit that
+    it denies in words counts as named. EmoLA's metric joins F1 with ROUGE.
 
-    Traps: an entry holds its text as the last answer of `conversations`, in evaluation files also as
-    `label` or `gpt4`; `image` is a path from some folder above (FABAInstruct/train/images/...) or a bare
-    name, so what stands behind ``images/`` is looked for. Nobody was identified: every picture counts as a
-    person of its own. The emotion files and landmarks are not read and may be absent. Protocol: the eval
-    folder is tested.
+    **Known traps**: an entry holds its text as the last answer of `conversations`, in evaluation files
+    also as `label` or `gpt4`; `image` is a path from some folder above (FABAInstruct/train/images/...) or
+    a bare name, so what stands behind ``images/`` is looked for. Nobody was identified: every picture
+    counts as a person of its own. The emotion files and landmarks are not read and may be absent.
+    Protocol: the eval folder is tested.
     """
 
     name = "faba"
@@ -51,15 +54,17 @@ class FABA(StillPictures):
         <root>/*/*_emotion_anno.json, <root>/*/landmarks/    not read, may be absent
     """
 
-    def coded_aus(self) -> tuple[str, ...]:
-        """The units of the options."""
-        return codes_of(self.options.units)
+    def label_files(self) -> Iterable[Path]:
+        """The annotation files, and every folder that pictures may be in."""
+        for part in PARTS:
+            yield self._table(part)
+            yield from all_folders(self._images(part))
 
     def build_index(self) -> Index:
         """One row per entry whose text names a unit and whose picture is there."""
         rows = IndexRows()
-        for part in ("train", "eval"):
-            table, images = self.below(part, f"{part}_au_anno.json"), self.below(part, "images")
+        for part in PARTS:
+            table, images = self._table(part), self._images(part)
             for number, entry in enumerate(_entries(table), 1):
                 origin = f"{table}, entry {number}"
                 name, units = _image(entry, origin), {int(one) for one in _UNIT.findall(_text(entry, origin))}
@@ -80,6 +85,12 @@ class FABA(StillPictures):
             return super().protocol(name, subjects)
         index = self.index
         return Protocol(name, 1, (tuple(index.subjects[index.attributes["part"] == "eval"].tolist()),))
+
+    def _table(self, part: str) -> Path:
+        return self.below(part, f"{part}_au_anno.json")
+
+    def _images(self, part: str) -> Path:
+        return self.below(part, "images")
 
 
 def _entries(table: Path) -> list[dict[str, Any]]:

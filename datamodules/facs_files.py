@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from datamodules.errors import DatasetError, LabelOutOfRangeError
-from datamodules.labels import label, read_table
+from datamodules.labels import folders_at, label, listed, read_table
 
 SUFFIX = "_facs.txt"
 
@@ -17,11 +17,10 @@ def facs_files(folder: Path) -> Iterator[tuple[str, str, Path]]:
     Yields:
         Person, sequence and file.
     """
-    for person in _listed(folder):
-        for sequence in _listed(person) if person.is_dir() else ():
-            for path in _listed(sequence) if sequence.is_dir() else ():
-                if path.name.lower().endswith(SUFFIX):
-                    yield person.name, sequence.name, path
+    for sequence in folders_at(folder, 2):
+        for name in listed(sequence):
+            if name.lower().endswith(SUFFIX):
+                yield sequence.parent.name, sequence.name, sequence / name
 
 
 def read_facs(path: Path) -> dict[int, float]:
@@ -49,6 +48,3 @@ def read_facs(path: Path) -> dict[int, float]:
         found[int(unit)] = intensity
     return found
 
-
-def _listed(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))

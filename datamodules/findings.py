@@ -69,6 +69,11 @@ class Findings:
             total[finding.kind] = total.get(finding.kind, 0) + finding.count
         return total
 
+    def told(self) -> dict[str, tuple[int, str]]:
+        """How many each kind speaks of, and its first message; without the kinds that are `UNSAID`."""
+        first = {one.kind: one.message for one in reversed(self._kept) if one.kind not in UNSAID}
+        return {kind: (count, first[kind]) for kind, count in self.counts().items() if kind in first}
+
     def clear(self) -> None:
         """Forget everything, before the files are read anew."""
         self._kept.clear()

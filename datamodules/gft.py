@@ -10,33 +10,31 @@ import numpy.typing as npt
 
 from datamodules.action_units import UNKNOWN, Scale
 from datamodules.dataset_options.other import GFTOptions
-from datamodules.errors import BrokenVideoError, DatasetError
-from datamodules.images import inside, read_image
+from datamodules.errors import DatasetError
+from datamodules.images import inside
 from datamodules.index import Index, IndexRows
-from datamodules.labels import numbered, read_table
-from datamodules.options import DatasetSettings, LoaderSettings
+from datamodules.labels import read_table
 from datamodules.spreadsheet import whole_number
 from datamodules.still_pictures import StillPictures, codes_of
-from datamodules.video import Videos, frame_count, split_place
 
 
 class GFT(StillPictures):
     """GFT: 96 people in 32 groups of three, 172,800 frames (1,800 of each).
 
-    Source: Girard et al., FG 2017. Access: annotations at https://osf.io/7wcyz (CC-BY); the videos by
-    agreement with the University of Pittsburgh.
+    **Source**: Girard et al., FG 2017. **Licence**: annotations CC-BY, at https://osf.io/7wcyz; ask the
+    University of Pittsburgh for the videos (agreement).
 
-    **The format of its annotation files, their missing code and the list of 78 training and 18 test
-    participants are in no public source**, so nothing of them is assumed: you give the list of
-    participants, where their files are, how the columns are called and which units to read (`options`; by
-    default the ten of JAA-Net). Scale: presence or level, by option. Missing code: **every value but 0 and
-    1 (or 0 to 5)**; how many there are is reported. Frames of which no unit is known (occluded, uncoded)
-    are left out.
+    **Layout**: see `GFT.layout`. **The format of its annotation files, their missing code and the list of
+    78 training and 18 test participants are in no public source**, so nothing of them is assumed: you
+    give the list of participants, where their files are, how the columns are called and which units to
+    read. **AUs and scale**: `options.units`, by default the ten of JAA-Net; presence or level, by option.
+    **Missing code**: every value but 0 and 1 (or 0 to 5); how many there are is reported. Frames of which
+    no unit is known (occluded, uncoded) are left out.
 
-    Traps: participants are called 001A, 001B, ... (group and letter); extracted frames are 001A/1.jpg, from
-    1, not padded; the frames may also be read from the videos. Protocols: your list (own_folds: the 18 in
-    one line), people dealt out, or leave one out. The three people of a group are different people, filmed
-    at the same time.
+    **Known traps**: participants are called 001A, 001B, ... (group and letter); extracted frames are
+    001A/1.jpg, from 1, not padded; the frames may also be read from the videos. Protocols: your list
+    (own_folds: the 18 in one line), people dealt out, or leave one out. The three people of a group are
+    different people, filmed at the same time.
     """
 
     name = "gft"
@@ -52,17 +50,9 @@ class GFT(StillPictures):
         <root>/001A/1.jpg               extracted frames, or the video of a participant (options.pictures)
     """
 
-    def __init__(self, settings: DatasetSettings, loading: LoaderSettings) -> None:
-        super().__init__(settings, loading)
-        self._videos = Videos()
-
     def coded_scale(self) -> Scale:
         """As the option says."""
         return Scale(self.options.scale)
-
-    def coded_aus(self) -> tuple[str, ...]:
-        """The units of the options."""
-        return codes_of(self.options.units)
 
     def present_from(self, code: str) -> float | None:
         """Any level; ours, as for FACS letters."""
@@ -103,9 +93,7 @@ class GFT(StillPictures):
 
     def load_image(self, place: str) -> npt.NDArray[np.uint8]:
         """A picture file, or a frame of a video."""
-        name, number = split_place(place)
-        path = inside(self.root(), name, self.name)
-        return read_image(path) if number is None else self._videos.frame(path, number)
+        return self.raw.load(place)
 
     def _participants(self) -> list[str]:
         """The participants of the user's list."""
@@ -121,15 +109,9 @@ class GFT(StillPictures):
         """Where each frame of a participant is."""
         source = self._path(self.options.pictures, person)
         if source.is_dir():
-            return {number: self.place(path) for number, path in numbered(source).items()}
-        if not source.is_file():
-            return {}
-        try:
-            frames = range(frame_count(source))
-        except BrokenVideoError as error:
-            self.findings.add("broken-video", source, f"{error}; its frames are left out")
-            return {}
-        return {self.options.first_frame + number: f"{self.place(source)}#{number}" for number in frames}
+            return self.raw.of_folder(source)
+        places = self.raw.of_video(source) if source.is_file() else {}
+        return {self.options.first_frame + number: place for number, place in places.items()}
 
     def _labels(self, table: Path) -> list[tuple[int, int, list[float]]]:
         """Line, frame and labels of the rows with a known label."""

@@ -63,7 +63,7 @@ def place_of(dataset: str, *parts: object) -> Path:
     return cache_folder() / f"{dataset}-{_hashed(repr(parts))}"
 
 
-def key_of(files: Iterable[Path], *parts: object) -> str:
+def key_of(files: Iterable[Path | str], *parts: object) -> str:
     """What an entry is valid for: the files by path, size and time, and `parts` by their repr.
 
     A folder among the files stands for the names in it: its time changes when a file joins or leaves. A file
@@ -74,10 +74,10 @@ def key_of(files: Iterable[Path], *parts: object) -> str:
         try:
             stat = os.stat(path)  # noqa: PTH116 - FEAFA has 230,000 label files
         except OSError:
-            digest.update(f"{path} missing".encode())
+            digest.update(f"{path}\0missing\0".encode(errors="surrogateescape"))
             continue
         size = 0 if S_ISDIR(stat.st_mode) else stat.st_size
-        digest.update(repr((path, size, stat.st_mtime_ns)).encode())
+        digest.update(f"{path}\0{size}\0{stat.st_mtime_ns}\0".encode(errors="surrogateescape"))
     return digest.hexdigest()[:16]
 
 

@@ -113,7 +113,7 @@ def numbered(folder: Path, suffixes: Collection[str] = PICTURES) -> dict[int, Pa
         DatasetError: the folder is missing, or two files have one number.
     """
     found: dict[int, str] = {}
-    for name in _names(folder):
+    for name in listed(folder):
         stem, _, suffix = name.rpartition(".")
         if f".{suffix.lower()}" not in suffixes or not _DIGITS.search(stem):
             continue
@@ -139,7 +139,7 @@ def child(folder: Path, *patterns: str, folders: bool = False) -> Path | None:
     Raises:
         DatasetError: the folder is missing, or one pattern fits several entries.
     """
-    names = _names(folder, folders)
+    names = listed(folder, folders)
     for pattern in patterns:
         plain = pattern.lower().replace("[", "[[]")
         fits = [name for name in names if fnmatchcase(name.lower(), plain)]
@@ -159,10 +159,28 @@ def listed_folders(folder: Path) -> list[Path]:
     Raises:
         DatasetError: the folder is missing.
     """
-    return [folder / name for name in _names(folder, folders=True)]
+    return [folder / name for name in listed(folder, folders=True)]
 
 
-def _names(folder: Path, folders: bool = False) -> list[str]:
+def folders_at(folder: Path, depth: int) -> list[Path]:
+    """The folders exactly so many levels below a folder, sorted level by level; hidden ones are passed over.
+
+    Raises:
+        DatasetError: the folder is missing.
+    """
+    found = [folder]
+    for _ in range(depth):
+        found = [inner for one in found for inner in listed_folders(one)]
+    return found
+
+
+def all_folders(folder: Path) -> list[Path]:
+    """A folder and those below it at any depth; one behind a link is named too but not entered."""
+    walked = ((Path(one), inner) for one, inner, _ in os.walk(folder))
+    return [folder, *(one / name for one, inner in walked for name in inner)]
+
+
+def listed(folder: Path, folders: bool = False) -> list[str]:
     """The entries of a folder that are not hidden (``.DS_Store``, ``._0001.jpg``), sorted.
 
     Names, not paths, since folders of 20,000 pictures are common.

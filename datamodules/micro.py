@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
 from typing import ClassVar
 
 from datamodules.action_units import UNKNOWN, Scale
@@ -11,7 +13,7 @@ from datamodules.errors import DatasetError
 from datamodules.facs_notation import presence, read_coding
 from datamodules.images import inside
 from datamodules.index import Index, IndexRows
-from datamodules.labels import numbered
+from datamodules.labels import folders_at, numbered
 from datamodules.spreadsheet import read_columns, whole_number
 from datamodules.still_pictures import StillPictures, codes_of
 
@@ -31,9 +33,9 @@ class MicroExpressions(StillPictures):
     def person(self, number: int) -> str:
         """The folder of a person."""
 
-    def coded_aus(self) -> tuple[str, ...]:
-        """The units of the options, left and right apart if they say so."""
-        return codes_of(self.options.units, self.options.sides)
+    def label_files(self) -> Iterable[Path]:
+        """The workbook, and the folders of the clips."""
+        return (self.below(self.options.table), *folders_at(self.below(self.options.pictures), 2))
 
     def build_index(self) -> Index:
         """The frames of every clip that has an apex and units."""

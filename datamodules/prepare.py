@@ -23,7 +23,6 @@ from tqdm import tqdm
 from datamodules.base import AUDataModule
 from datamodules.errors import BrokenStoreError, DatasetError, EmptyDatasetError
 from datamodules.faces import FaceFinder, FaceSettings
-from datamodules.findings import UNSAID
 from datamodules.prepare_plan import ShardPlan, pictures_fingerprint, plan_shards
 from datamodules.prepare_pool import Step, work_off
 from datamodules.store import SHARDS, FaceStore
@@ -112,10 +111,7 @@ def prepare(
             ) from error
     store = FaceStore.open(out)
     reasons = Counter(_short(reason) for reason in store.missing().values())
-    first = {one.kind: one.message for one in reversed(list(module.findings)) if one.kind not in UNSAID}
-    left_out = {
-        kind: (count, first[kind]) for kind, count in module.findings.counts().items() if kind in first
-    }
+    left_out = module.findings.told()
     seconds = time.monotonic() - started
     return Report(module.name, out, len(module.index), len(store), dict(reasons), written, seconds, left_out)
 

@@ -1,49 +1,34 @@
-"""What datasets of picture files share: where folders are, how a picture is read, splits without a list."""
+"""What datasets of picture files share: where folders are, which units are read, how a picture is read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from datamodules.action_units import Side, code_of, codes
-from datamodules.base import AUDataModule
-from datamodules.canonical import find_protocol
 from datamodules.errors import DatasetError
+from datamodules.file_dataset import FileDataset
 from datamodules.images import inside, read_image
 from datamodules.labels import PICTURES, child
-from datamodules.options import DatasetSettings, LoaderSettings
-from datamodules.protocols import Protocol
 
 
-class StillPictures(AUDataModule):
-    """A dataset of picture files below its root.
+class StillPictures(FileDataset):
+    """A dataset of picture files below its root; the place of a row is the path of its picture."""
 
-    A subclass names its options dataclass (`options_type`) and annotates `options` with it. The place of a
-    row is the path of its picture, relative to the root. What it has in `known_protocols` it names in
-    `protocols`.
-    """
-
-    options: Any
-    options_type: ClassVar[type]
     protocols: ClassVar[tuple[str, ...]] = ("people_folds", "leave_one_subject_out", "own_folds")
-    known_protocols: ClassVar[Mapping[str, Protocol]] = {}
 
-    def __init__(self, settings: DatasetSettings, loading: LoaderSettings) -> None:
-        super().__init__(settings, loading)
-        self.options = settings.options or self.options_type()
+    def coded_aus(self) -> tuple[str, ...]:
+        """The units of the options, left and right apart if they say so; the class's where they have none."""
+        units = getattr(self.options, "units", None)
+        return self.aus if units is None else codes_of(units, getattr(self.options, "sides", "drop"))
 
     def load_image(self, place: str) -> npt.NDArray[np.uint8]:
         """The picture at a path below the root."""
         return read_image(inside(self.root(), place, self.name))
-
-    def protocol(self, name: str, subjects: Sequence[str]) -> Protocol:
-        """A published list, people dealt out by a hash of their names, each alone, or the user's list."""
-        folds, folds_file = self.options.folds, self.options.folds_file
-        return find_protocol(name, set(subjects), self.known_protocols, folds_file, folds)
 
     def place(self, path: Path) -> str:
         """The path below the root by which a picture is found again; links are followed when it is read."""

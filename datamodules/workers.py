@@ -7,6 +7,7 @@ from types import FrameType
 from typing import Final
 
 import torch
+import torch.distributed as dist
 
 GRACE: Final = 60
 """Seconds that a loader process stays after a SIGTERM: a step and its checkpoint take less."""
@@ -35,6 +36,15 @@ def leave_signals_to_the_trainer(worker: int) -> None:
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, _stay_a_while)
+
+
+def of_all_processes(rows: list[int]) -> list[int]:
+    """The numbers that any of the training processes brings, sorted; all of them must call this."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return rows
+    brought: list[list[int]] = [[]] * dist.get_world_size()
+    dist.all_gather_object(brought, rows)
+    return sorted({row for one in brought for row in one})
 
 
 def _stay_a_while(number: int, frame: FrameType | None) -> None:

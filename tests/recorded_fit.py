@@ -1,6 +1,7 @@
 """`aullava` in a process of its own that writes down every batch it learned from, for tests that kill it.
 
-Run as ``python -m tests.recorded_fit RECORD VERB ...``: one line per batch, flushed at once.
+Run as ``python -m tests.recorded_fit RECORD VERB ...``: one line per batch, flushed at once. Of several
+processes each has a record of its own (`of_rank`).
 """
 
 from __future__ import annotations
@@ -43,6 +44,11 @@ class Batch:
     ids: tuple[str, ...]
 
 
+def of_rank(path: Path, rank: int) -> Path:
+    """The record of one of several processes."""
+    return path.with_name(f"{path.name}{rank or ''}")
+
+
 def records(path: Path) -> list[tuple[int, Batch]]:
     """The whole lines of a record, in the order in which they were written."""
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
@@ -80,8 +86,24 @@ def finish(path: Path, *words: str, code: int = 0) -> str:
     return said
 
 
-def stop_after(path: Path, batches: int, number: signal.Signals, *words: str, group: bool = False) -> str:
-    """Run a verb, signal it (or its whole group) when the record has so many more lines; what it said."""
+def stop_after(
+    path: Path,
+    batches: int,
+    number: signal.Signals,
+    *words: str,
+    group: bool = False,
+    rank: int | None = None,
+) -> str:
+    """Run a verb, signal it when the record has so many more lines; what it said.
+
+    Args:
+        path: of the record.
+        batches: lines that it shall have more.
+        number: the signal.
+        words: behind `aullava`.
+        group: signal all its processes.
+        rank: signal the one of this rank, of several that it has started.
+    """
     goal = len(records(path)) + batches
     process = start(path, *words)
     while len(records(path)) < goal and process.poll() is None:
@@ -89,15 +111,23 @@ def stop_after(path: Path, batches: int, number: signal.Signals, *words: str, gr
     if group:
         os.killpg(process.pid, number)
     else:
-        process.send_signal(number)
-    said, _ = process.communicate(timeout=300)
-    assert process.returncode == (-9 if number == signal.SIGKILL else 143), said
+        os.kill(process.pid if rank is None else children(process.pid)[rank], number)
+    said, _ = process.communicate(timeout=60)  # nothing hangs longer
+    killed = 1 if rank is not None else -9
+    assert process.returncode == (killed if number == signal.SIGKILL else 143), said
     return said
+
+
+def children(process: int) -> list[int]:
+    """The processes that a process has started, in that order."""
+    listed = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="utf-8").split()
+    return [int(number) for number in listed]
 
 
 def run_verb(arguments: Sequence[str]) -> int:
     """Record what a verb learns from."""
-    path, plain = Path(arguments[0]), build.training_callbacks
+    path = of_rank(Path(arguments[0]), int(os.environ.get("RANK", "0")))
+    plain = build.training_callbacks
 
     def recorded(*settings: Any) -> list[Callback]:
         return [Recorder(path), *plain(*settings)]

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from sklearn.linear_model import Ridge
 
-from aullava.alignment import align_projector, read_patches
+from aullava.alignment import align_projector, whitening
 from aullava.build import build_collator, build_data, build_model
 from aullava.config.load import resolve
-from aullava.models.projector import Whitening, build_projector
+from aullava.models.projector import build_projector
+from aullava.patch_readings import FLOOR, RIDGE, PatchSums, explained_at, read_patches
 from aullava.vocabulary import vocabulary
 from datamodules.base import AUDataModule
 from tests.source_tree import REPOSITORY
@@ -24,24 +26,46 @@ def correlated(rows: int, places: int, width: int) -> torch.Tensor:
     return torch.randn(rows, places, width, generator=generator) @ mixing + 3.0
 
 
-def test_whitened_features_are_centred_and_uncorrelated() -> None:
-    features = correlated(200, 5, 6)
-    flat = Whitening.of(features)(features).flatten(0, 1)
-    assert flat.mean(0).abs().max() < 1e-4
-    covariance = torch.cov(flat.T)
-    assert (covariance - torch.diag(covariance.diagonal())).abs().max() < 1e-3
-    # Strong directions come out with unit variance, weak ones below it.
-    assert covariance.diagonal().max() == pytest.approx(1.0, abs=0.02)
-    assert covariance.diagonal().min() > 0.0
+def summed(tokens: torch.Tensor, amounts: torch.Tensor, known: torch.Tensor, batch: int = 7) -> PatchSums:
+    sums = PatchSums(amounts, known)
+    for start in range(0, len(tokens), batch):
+        sums.add(tokens[start : start + batch])
+    return sums
 
 
-def test_a_layer_takes_the_whitening_in() -> None:
-    features = correlated(50, 4, 6)
-    whitening = Whitening.of(features)
-    layer = torch.nn.Linear(6, 3)
-    weight, bias = torch.randn(3, 6), torch.randn(3)
-    whitening.install(layer, weight, bias)
-    assert torch.allclose(layer(features), whitening(features) @ weight.T + bias, atol=1e-4)
+def test_whitened_features_are_uncorrelated_and_equally_large() -> None:
+    flat = correlated(200, 5, 6).flatten(0, 1)
+    white = (flat - flat.mean(0)) @ whitening(torch.cov(flat.T))
+    assert torch.allclose(torch.cov(white.T), torch.eye(6), atol=1e-4)
+
+
+def test_sums_are_those_of_all_faces_at_once() -> None:
+    tokens, amounts = correlated(100, 5, 6), torch.rand(100, 3)
+    known = torch.rand(100, 3) < 0.8
+    sums, whole = summed(tokens, amounts, known), summed(tokens, amounts, known, batch=100)
+    flat = tokens.flatten(0, 1)
+    assert torch.allclose(sums.mean, flat.mean(0), atol=1e-4)
+    exact = torch.cov(flat.T, correction=0)
+    assert torch.allclose(sums.covariance - FLOOR * exact.diagonal().mean() * torch.eye(6), exact, atol=1e-3)
+    assert torch.allclose(explained_at(sums), explained_at(whole), atol=1e-4)
+    wanted = torch.stack([amounts[known[:, column], column].mean() for column in range(3)])
+    assert torch.allclose(sums.means, wanted)
+
+
+def test_explained_is_what_a_ridge_learnt_on_the_others_leaves() -> None:
+    """Against scikit-learn on three quarters of the faces, scored on the last one."""
+    tokens = correlated(200, 4, 6)
+    amounts = (tokens[:, 1, :2] - tokens[:, 1, :2].mean(0)) / 20 + 0.5 + 0.1 * torch.randn(200, 2)
+    sums = summed(tokens, amounts, torch.ones(200, 2, dtype=torch.bool))
+    # The penalty in units of the covariance is an ordinary one for whitened features.
+    white = ((tokens - sums.mean) @ whitening(sums.covariance)).numpy()
+    for place in range(4):
+        for column in range(2):
+            y = amounts[:, column].numpy()
+            model = Ridge(alpha=RIDGE * 150).fit(white[:150, place], y[:150])
+            missed = y[150:] - y.mean() - (model.predict(white[150:, place]) - y[:150].mean())
+            wanted = 1 - (missed**2).sum() / ((y[150:] - y.mean()) ** 2).sum()
+            assert float(explained_at(sums)[place, column]) == pytest.approx(wanted, abs=2e-3)
 
 
 def test_amounts_are_read_where_they_show() -> None:
@@ -53,21 +77,23 @@ def test_amounts_are_read_where_they_show() -> None:
     tokens[:, 4, 10] += 2.0 * (amounts - 0.5)
     both = torch.stack([amounts, torch.rand(800, generator=generator)], dim=1)
     known = torch.ones(800, 2, dtype=torch.bool)
-    shown, hidden = read_patches(tokens, both, known, places=1)
+    shown, hidden = read_patches(summed(tokens, both, known), places=1)
     assert shown.explained > 0.4
     assert hidden.explained < 0.1  # an amount that no place shows
-    where = tokens @ shown.place[0] + shown.place[1]
+    where = shown.place(tokens)
     assert (where.argmax(1) == 4).float().mean() > 0.95
     assert where[:, 4].mean() == pytest.approx(1.0, abs=0.02)
-    read = tokens[:, 4] @ shown.amount[0] + shown.amount[1]
+    read = shown.amount(tokens[:, 4])
     assert float(torch.corrcoef(torch.stack([read, amounts]))[0, 1]) > 0.7
     assert float(read.mean()) == pytest.approx(float(amounts.mean()), abs=0.01)
+    # An expectation: how much the amount rises with it is 1.
+    assert float(torch.cov(torch.stack([read, amounts]))[0, 1] / read.var()) == pytest.approx(1, abs=0.02)
     # What is not known is not read.
     known[:50, 0] = False
     spoilt = both.clone()
     spoilt[:50, 0] = 1e3
-    again, clean = (read_patches(tokens, some, known, places=1)[0] for some in (spoilt, both))
-    assert torch.equal(again.amount[0], clean.amount[0])
+    again, clean = (read_patches(summed(tokens, some, known), places=1)[0] for some in (spoilt, both))
+    assert torch.equal(again.amount.weight, clean.amount.weight)
     assert again.explained == clean.explained
 
 

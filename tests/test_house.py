@@ -14,8 +14,12 @@ MEDIAN_LINES, MOST_LINES, MOST_FUNCTION_LINES = 150, 400, 60
 # These speak to a terminal; everything else logs or returns.
 MAY_PRINT = (
     "aullava.cli",
+    "aullava.dataset_findings",
     "aullava.demo",
-    "aullava.jobs", "aullava.prediction",
+    "aullava.jobs",
+    "aullava.prediction",
+    "aullava.launch",
+    "aullava.batch_size",
     "aullava.tiny_backbone",
     "aullava.crossval",
     "aullava.report",

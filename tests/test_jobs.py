@@ -65,7 +65,8 @@ def picture(home: Path) -> Path:
 
 def test_a_fit_fills_its_folder(run: Path, home: Path) -> None:
     files = {name for name in contents(run) if not name.startswith("tensorboard/")}
-    records = {"config.yaml", "overrides.txt", "versions.json", "fingerprint.json", "result.json"}
+    records = {f"{name}.json" for name in ("versions", "fingerprint", "findings", "result")}
+    records |= {"config.yaml", "overrides.txt"}
     snapshots = {name for name in files if name.startswith(f"checkpoints/step-{STEPS:08d}-")}
     assert len(snapshots) == 1
     assert files == records | snapshots | {WEIGHTS}

@@ -73,7 +73,7 @@ def test_it_looks_at_the_picture(run: Path, result: dict[str, float]) -> None:
     model = build_model(config)
     load_weights(model, run)
     module = build_module(config, model, build_collator(config, model), data)
-    trainer = build_trainer(config, run)
+    trainer = build_trainer(config, run, model)
     trainer.logger = None
     trainer.test(module, datamodule=data, verbose=False)
 

@@ -135,7 +135,7 @@ def test_weights_of_another_shape(
         ("llm.max_length=60", "60"),
         ("llm.name=/no/such/model", "/no/such/model"),
         ("vision.name=/no/such/model", "/no/such/model"),
-        ("vision.layer=-9", "layer"),
+        ("vision.layers=[-9]", "layer"),
         ("adapter.targets=[nowhere]", "nowhere"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from aullava.config.changes import changes, flat
 from aullava.config.load import resolve
 from aullava.config.schema import Config
-from aullava.resumption import refuse_another_run, refuse_another_world
+from aullava.resumption import for_this_world, refuse_another_run
 from aullava.training.errors import RunError
 from aullava.training.snapshots import Snapshot
 from tests.tiny_runs import DEMO
@@ -19,7 +19,7 @@ def _config(*overrides: str) -> Config:
 
 
 def _snapshot() -> Snapshot:
-    return Snapshot(4, 2, 0.0, flat(_config()), "", {}, {}, {}, {}, {}, [])
+    return Snapshot(4, 2, 8, 0.0, flat(_config()), "", {}, {}, {}, {}, {}, [])
 
 
 def test_what_learning_does_not_hang_on_may_change() -> None:
@@ -42,7 +42,17 @@ def test_a_dataset_more_or_less_is_named() -> None:
     assert any(key.startswith("data.datasets.synthetic_bp4d.") for key in changes(flat(config), fewer))
 
 
-def test_another_number_of_processes_is_refused() -> None:
-    refuse_another_world(_snapshot(), 2, Path("runs/demo/1"))
-    with pytest.raises(RunError, match="was trained by 2 processes and would go on with 1, each step"):
-        refuse_another_world(_snapshot(), 1, Path("runs/demo/1"))
+@pytest.mark.parametrize(("size", "batch"), [(1, 8), (2, 4), (4, 2), (8, 1)])
+def test_another_number_of_processes_shares_the_same_images(size: int, batch: int) -> None:
+    config = for_this_world(_snapshot(), _config("data.batch_size=4"), size, Path("runs/demo/1"))
+    assert config == _config(f"data.batch_size={batch}")
+
+
+def test_another_number_of_processes_that_would_learn_something_else_is_refused() -> None:
+    run = Path("runs/demo/1")
+    with pytest.raises(RunError, match="by 2 processes and would go on with 3, which cannot share the 8 im"):
+        for_this_world(_snapshot(), _config(), 3, run)
+    dropout = _config("adapter.dropout=0.1")
+    for_this_world(_snapshot(), dropout, 2, run)
+    with pytest.raises(RunError, match="would go on with 1, each drawing other dropout: give it 2 again"):
+        for_this_world(_snapshot(), dropout, 1, run)

@@ -47,7 +47,7 @@ def test_the_second_stage_begins_where_the_first_ended(home: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["vision.layer=-1"], "vision.layer is -1, but the weights of"),
+        (["vision.layers=[-1]"], "vision.layers is [-1], but the weights of"),
         (["projector.kind=mlp"], "projector.kind is mlp, but the weights of"),
         (["init_from_run=/no/such/run"], "init_from_run is /no/such/run, but it holds no config.yaml"),
         (["adapter.targets=[nowhere]"], "'nowhere' matches no layer"),
@@ -67,7 +67,7 @@ def test_stages_that_do_not_fit_are_refused(
 
 def test_a_run_can_start_from_a_llava(home: Path, tmp_path: Path) -> None:
     write_llava(tmp_path / "llava")
-    words = ["vision.layer=-2", "projector.kind=mlp", "optim.lr_projector=0", "llm.dtype=bfloat16"]
+    words = ["vision.layers=[-2]", "projector.kind=mlp", "optim.lr_projector=0", "llm.dtype=bfloat16"]
     words += ["text.definitions=false", "experiment=llava", f"llm.init_from={tmp_path / 'llava'}"]
     assert fit(home, *words) == 0
     run = home / "runs" / "llava" / "1"

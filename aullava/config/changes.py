@@ -21,6 +21,8 @@ MAY_CHANGE = (
     "trainer.val_samples",
     "trainer.save_every",
     "trainer.log_every",
+    "trainer.find_batch_size",
+    "trainer.stuck_after",
     "strategy.*",
     "evaluation.*",
 )

@@ -7,13 +7,16 @@ from aullava.config.paths import DATASETS, Where, dotted
 from aullava.config.schema import Config, Vocabulary
 from aullava.config.words import hint
 
+SHARDED = ("fsdp2", "fsdp")
+"""Strategies that share the weights out."""
+
 
 def check(config: Config, vocabulary: Vocabulary | None, where: Where) -> None:
     """Refuse the first thing that is wrong between the keys of a complete config.
 
     Raises:
-        ConfigError: no dataset, an unknown Action Unit, or several devices without a strategy for them, or
-            two origins of one model.
+        ConfigError: no dataset, an unknown Action Unit, two origins of one model, or a strategy that has not
+            the devices, or the arithmetic, that it needs.
     """
     if not config.data.datasets:
         known = "" if vocabulary is None else f"; there are {', '.join(sorted(vocabulary.datasets))}"
@@ -29,7 +32,31 @@ def check(config: Config, vocabulary: Vocabulary | None, where: Where) -> None:
         if config.llm.init_from is not None and name != "tiny":
             sentence = f"{section}.name is '{name}', but llm.init_from brings its own: write one of the two"
             raise refusal(where((section, "name")), sentence)
-    if config.strategy.name == "single" and config.strategy.devices > 1:
-        devices = config.strategy.devices
-        sentence = f"strategy.devices is {devices}, but strategy 'single' uses one: write strategy=ddp"
-        raise refusal(where(("strategy", "devices")), sentence)
+    _check_strategy(config, where)
+
+
+def _check_strategy(config: Config, where: Where) -> None:
+    """Refuse devices, precision and weights that a strategy cannot have."""
+    name, precision, count = config.strategy.name, config.trainer.precision, 1
+    for key, value in (("devices", config.strategy.devices), ("nodes", config.strategy.nodes)):
+        count *= value
+        if name == "single" and value > 1:
+            sentence = f"strategy.{key} is {value}, but strategy 'single' uses one: write strategy=ddp"
+            raise refusal(where(("strategy", key)), sentence)
+    if name not in SHARDED:
+        return
+    if count == 1:
+        sentence = f"strategy '{name}' needs several devices, strategy.devices is 1: write strategy=single"
+        raise refusal(where(("strategy", "name")), sentence)
+    if precision == "16-mixed":
+        sentence = f"trainer.precision 16-mixed and strategy '{name}' do not go together: write bf16-mixed"
+        raise refusal(where(("trainer", "precision")), sentence)
+    if config.llm.quantization != "none":
+        sentence = f"llm.quantization and strategy '{name}' do not go together: write strategy=ddp, or none"
+        raise refusal(where(("llm", "quantization")), sentence)
+    if config.trainer.find_batch_size:
+        sentence = f"trainer.find_batch_size measures whole models, strategy '{name}' has none: write false"
+        raise refusal(where(("trainer", "find_batch_size")), sentence)
+    if name == "fsdp" and config.trainer.val_every is not None:
+        sentence = "strategy 'fsdp' answers at the end only: write trainer.val_every=null, or strategy=fsdp2"
+        raise refusal(where(("trainer", "val_every")), sentence)

@@ -82,6 +82,9 @@ class DataConfig:
     shared_people: str = choice("refuse", "leave_out")
     """When two datasets show one person in different parts (DISFA and DISFA+): refuse the mixture, or leave
     whoever is tested elsewhere out of training and validation."""
+    shared_image: bool = True
+    """Of a dataset with several `formats`, a batch asks all of them about its `batch_size` faces, and each
+    image is encoded and read once. false: a batch asks one of them."""
 
 
 @dataclass
@@ -112,8 +115,9 @@ class VisionConfig:
     name: str = "tiny"
     """tiny: the encoder shipped with the package; otherwise a local Hugging Face folder or a hub id
     (OWNER/NAME or OWNER/NAME@REVISION) of a CLIP, SigLIP, SigLIP 2 of a fixed resolution, or DINOv2."""
-    layer: int = -1
-    """Hidden state that becomes the image tokens: -1 the last, -2 LLaVA-1.5's; layers above it do not run."""
+    layers: list[int] = field(default_factory=lambda: [-1])
+    """Hidden states that become the image tokens: [-1] the last, [-2] LLaVA-1.5's; of several, a token holds
+    all. Layers above them do not run."""
     tokens: str = choice("patches", "all")
     """patches: class and register tokens are left out, as LLaVA-1.5 does. all: they are image tokens too.
     Values of `aullava.models.vision.TOKENS`."""
@@ -198,8 +202,9 @@ class TrainerConfig:
     """Optimiser steps of the run. No default: it decides cost and result, so every experiment says it."""
     accumulate: int = number(1, low=1)
     """Batches whose gradients are summed up for one step."""
-    precision: str = choice("32-true", "bf16-mixed", "16-mixed")
-    """Arithmetic, in Lightning's words; trained weights stay fp32 in each."""
+    precision: str = choice("32-true", "bf16-mixed", "16-mixed", "bf16-true")
+    """Arithmetic, in Lightning's words. Trained weights stay fp32, but for bf16-true, which has all in bf16:
+    the least memory and the coarsest steps. For the frozen weights alone: vision.dtype and llm.dtype."""
     accelerator: str = choice("auto", "cpu", "gpu", "cuda", "mps")
     """Kind of device, in Lightning's words."""
     val_every: int | None = number(None, low=1)
@@ -211,16 +216,25 @@ class TrainerConfig:
     too."""
     log_every: int = number(10, low=1)
     """Steps between two points in TensorBoard."""
+    find_batch_size: bool = False
+    """Take the largest batch that fits into memory, and accumulate so many that a step keeps its
+    data.batch_size x accumulate images. The saved config holds what was found."""
+    stuck_after: int = number(1800, low=1)
+    """Seconds without a finished batch after which the run ends and says where each process stands."""
 
 
 @dataclass
 class StrategyConfig:
     """How many devices, and how they share the work."""
 
-    name: str = choice("single", "ddp")
-    """single: one device. ddp: a copy of the model on each device, gradients averaged."""
+    name: str = choice("single", "ddp", "fsdp2", "fsdp")
+    """single: one device. ddp: a copy of the model on each device, gradients added up. fsdp2: the weights are
+    shared out among the devices and brought together block by block, for models that are too large for one.
+    fsdp: the same by PyTorch's older engine, on GPUs only. Values of `aullava.training.strategies`."""
     devices: int = number(1, low=1)
-    """Devices (or CPU processes) used at the same time."""
+    """Devices (or CPU processes) used at the same time on each machine."""
+    nodes: int = number(1, low=1)
+    """Machines; with several, torchrun or srun starts the processes (docs/scaling_out.md)."""
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
@@ -15,7 +15,7 @@ from aullava.models.errors import ModelError
 from aullava.models.folders import load_config, load_weights, model_folder
 from aullava.models.projector import build_projector
 from aullava.models.vision import VisionEncoder, as_encoder, load_preprocessor
-from aullava.models.vision_kinds import layers_kept, prefix_tokens, vision_config
+from aullava.models.vision_kinds import hidden_states, prefix_tokens, vision_config
 
 _NEEDED: Final = (
     ("config.json",),
@@ -46,7 +46,7 @@ class LlavaParts:
 
 def split_llava(
     name: str,
-    layer: int,
+    layers: int | Sequence[int],
     tokens: str,
     projector_kind: str,
     attn_implementation: str = "sdpa",
@@ -56,7 +56,7 @@ def split_llava(
 
     Args:
         name: a local folder or a hub id, such as llava-hf/llava-1.5-7b-hf.
-        layer: as for `load_vision`.
+        layers: as for `load_vision`.
         tokens: as for `load_vision`.
         projector_kind: "mlp" takes over the checkpoint's projector, "linear" begins with a fresh one, unless
             the checkpoint's own is linear.
@@ -78,13 +78,14 @@ def split_llava(
     tower = vision_config(folder)
     takes_over = config.projector_hidden_act == _ACTIVATION.get(projector_kind)
     if takes_over:
-        _same_features(config, tower, layer, tokens)
+        _same_features(config, tower, layers, tokens)
     elif projector_kind == "mlp":
         raise ModelError(
             f"the projector of {name} has the activation '{config.projector_hidden_act}', but that of "
             "projector.kind=mlp is 'gelu': write projector.kind=linear"
         )
-    tower.num_hidden_layers = layers_kept(layer, tower)
+    read = hidden_states(layers, tower)
+    tower.num_hidden_layers = max(read)
     config.vision_config = tower
     llava: Any = load_weights(
         AutoModelForImageTextToText,
@@ -94,7 +95,8 @@ def split_llava(
         attn_implementation={"text_config": attn_implementation},
     )
     llava.requires_grad_(False)
-    vision = as_encoder(_cast(llava.model.vision_tower, dtypes[0]), load_preprocessor(name).size, tokens)
+    size = load_preprocessor(name).size
+    vision = as_encoder(_cast(llava.model.vision_tower, dtypes[0]), size, tokens, read)
     llm = _cast(_language_model(llava), dtypes[1])
     projector = build_projector(projector_kind, vision.dim, llm.config.hidden_size)
     if takes_over:
@@ -102,17 +104,14 @@ def split_llava(
     return LlavaParts(vision, projector, takes_over, llm)
 
 
-def _same_features(config: Any, tower: PreTrainedConfig, layer: int, tokens: str) -> None:
+def _same_features(config: Any, tower: PreTrainedConfig, layers: int | Sequence[int], tokens: str) -> None:
     """Refuse features that the checkpoint's projector has not learned to read."""
     theirs = config.vision_feature_layer
-    if not isinstance(theirs, int):
+    if hidden_states(theirs, tower) != hidden_states(layers, tower):
+        ours, needed = ([one] if isinstance(one, int) else list(one) for one in (layers, theirs))
         raise ModelError(
-            f"the projector of the LLaVA reads several layers ({theirs}): write projector.kind=linear"
-        )
-    if layers_kept(theirs, tower) != layers_kept(layer, tower):
-        raise ModelError(
-            f"vision.layer is {layer}, but the projector of the LLaVA reads layer {theirs}: "
-            f"write vision.layer={theirs}"
+            f"vision.layers is {ours}, but the projector of the LLaVA reads {needed}: "
+            f"write 'vision.layers={needed}'"
         )
     dropped = 1 if config.vision_feature_select_strategy == "default" else 0
     first = prefix_tokens(tower)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from aullava.models.errors import ModelError, nearest
 
@@ -48,40 +46,3 @@ def build_projector(kind: str, dim_in: int, dim_out: int) -> nn.Module:
             f"(there are {', '.join(PROJECTORS)})"
         )
     return PROJECTORS[kind](dim_in, dim_out)
-
-
-@dataclass(frozen=True, slots=True)
-class Whitening:
-    """Centres features and makes them uncorrelated and equally large.
-
-    Features of a vision transformer share a large mean and differ along few directions: a projector with
-    random weights makes nearly the same token of every patch, and learns slowly. A first linear layer can
-    take the whitening into its weights (data-dependent initialisation: Kraehenbuehl, arXiv 1511.06856).
-
-    Attributes:
-        mean: [D].
-        matrix: [D, D]; whitened = (features - mean) @ matrix.
-    """
-
-    mean: Tensor
-    matrix: Tensor
-
-    @classmethod
-    def of(cls, features: Tensor) -> Self:
-        """From tokens [B, N, D] of some training faces."""
-        flat = features.flatten(0, 1).double()
-        variances, directions = torch.linalg.eigh(torch.cov(flat.T))
-        # Directions that hardly vary are noise: a hundredth of the average variance is added to all.
-        matrix = directions / (variances.clamp(min=0) + 0.01 * variances.mean()).sqrt()
-        return cls(flat.mean(0).float(), matrix.float())
-
-    def __call__(self, features: Tensor) -> Tensor:
-        """Whitened features [..., D]."""
-        return (features - self.mean) @ self.matrix
-
-    @torch.no_grad()
-    def install(self, layer: nn.Linear, weight: Tensor, bias: Tensor) -> None:
-        """Make ``layer`` compute ``weight`` [out, D] of the whitened features, plus ``bias`` [out]."""
-        inward = weight @ self.matrix.T
-        layer.weight.copy_(inward)
-        layer.bias.copy_(bias - inward @ self.mean)

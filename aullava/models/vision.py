@@ -12,7 +12,7 @@ from transformers import AutoImageProcessor, AutoModel, PreTrainedModel
 
 from aullava.models.errors import ModelError
 from aullava.models.folders import LOADING_ERRORS, load_weights, model_folder
-from aullava.models.vision_kinds import layers_kept, patches, prefix_tokens, vision_config
+from aullava.models.vision_kinds import hidden_states, patches, prefix_tokens, vision_config
 
 TOKENS: Final = ("patches", "all")
 """Which of the encoder's tokens become image tokens: `all` keeps class and register tokens too."""
@@ -22,24 +22,28 @@ _PROCESSOR: Final = (("preprocessor_config.json", "processor_config.json"),)
 
 
 class VisionEncoder(nn.Module):
-    """A frozen encoder that ends at the chosen layer: always in eval mode, never with a gradient.
+    """A frozen encoder that ends at the highest chosen layer: always in eval mode, never with a gradient.
 
     Args:
-        model: a vision model of transformers whose last layer is the one to read.
+        model: a vision model of transformers without the layers above those that are read.
         num_tokens: tokens per image that are given out.
         prefix_tokens: tokens at the beginning that are dropped.
+        layers: the hidden states that are read, counted from 1, side by side in a token.
 
     Attributes:
         num_tokens: N, the image tokens per image.
-        dim: D, their width.
+        dim: D, their width: that of the encoder for each layer that is read.
     """
 
-    def __init__(self, model: PreTrainedModel, num_tokens: int, prefix_tokens: int) -> None:
+    def __init__(
+        self, model: PreTrainedModel, num_tokens: int, prefix_tokens: int, layers: tuple[int, ...]
+    ) -> None:
         super().__init__()
         self.model = model.requires_grad_(False)
         self.num_tokens = num_tokens
         self.prefix_tokens = prefix_tokens
-        self.dim: int = model.config.hidden_size
+        self.layers = layers
+        self.dim: int = model.config.hidden_size * len(layers)
         self.train(False)
 
     def train(self, mode: bool = True) -> Self:
@@ -48,29 +52,33 @@ class VisionEncoder(nn.Module):
 
     @torch.no_grad()
     def forward(self, pixel_values: Tensor) -> Tensor:
-        """Patch features of the last layer kept, before any final norm.
+        """Patch features of the chosen layers, before any final norm.
 
         Args:
             pixel_values: float [B, 3, S, S], from `ImagePreprocessor`.
 
         Returns:
-            [B, N, D] in the encoder's dtype: `hidden_states[layer]` of the full encoder, without the prefix
-            tokens.
+            [B, N, D] in the encoder's dtype: those `hidden_states` of the full encoder, joined along the last
+            axis in the order of `layers`, without the prefix tokens.
         """
-        # An index keeps that one hidden state only; -1 is the last layer's output before the final norm.
-        output = self.model(pixel_values.to(self.model.dtype), output_hidden_states=-1)
-        features: Tensor = output.hidden_states[-1][:, self.prefix_tokens :]
-        return features
+        # Indices keep those hidden states only; the last layer's is its output before the final norm.
+        output = self.model(pixel_values.to(self.model.dtype), output_hidden_states=list(self.layers))
+        states = [output.hidden_states[layer][:, self.prefix_tokens :] for layer in self.layers]
+        return states[0] if len(states) == 1 else torch.cat(states, dim=-1)
 
 
 def load_vision(
-    name: str, layer: int = -1, dtype: torch.dtype = torch.float32, tokens: str = "patches"
+    name: str,
+    layers: int | Sequence[int] = -1,
+    dtype: torch.dtype = torch.float32,
+    tokens: str = "patches",
 ) -> VisionEncoder:
-    """Load a frozen vision encoder up to a layer; the layers above are never built.
+    """Load a frozen vision encoder up to its highest layer that is read; the layers above are never built.
 
     Args:
         name: "tiny", a local folder or a hub id; with config.json, *.safetensors and the image processor.
-        layer: index into the full encoder's hidden states: -1 the last layer's output, -2 the one below, ...
+        layers: indices into the full encoder's hidden states: -1 the last layer's output, -2 the one below,
+            ...; of several, a token holds all.
         dtype: of the weights.
         tokens: one of `TOKENS`.
 
@@ -81,18 +89,20 @@ def load_vision(
     """
     folder = model_folder(name, "vision", _WEIGHTS)
     config = vision_config(folder)
-    config.num_hidden_layers = layers_kept(layer, config)
+    read = hidden_states(layers, config)
+    config.num_hidden_layers = max(read)
     size = load_preprocessor(name).size
-    return as_encoder(load_weights(AutoModel, folder, config=config, dtype=dtype), size, tokens)
+    return as_encoder(load_weights(AutoModel, folder, config=config, dtype=dtype), size, tokens, read)
 
 
-def as_encoder(model: PreTrainedModel, size: int, tokens: str) -> VisionEncoder:
-    """A vision model, cut at its feature layer, as our encoder.
+def as_encoder(model: PreTrainedModel, size: int, tokens: str, layers: tuple[int, ...]) -> VisionEncoder:
+    """A vision model, cut above the last layer that is read, as our encoder.
 
     Args:
         model: of a type of `vision_kinds.ENCODERS`.
         size: side of the images in pixels.
         tokens: one of `TOKENS`.
+        layers: the hidden states that are read, counted from 1.
 
     Raises:
         ModelError: the encoder cannot take images of this size, or `tokens` is another word.
@@ -101,7 +111,7 @@ def as_encoder(model: PreTrainedModel, size: int, tokens: str) -> VisionEncoder:
         raise ModelError(f"unknown vision.tokens '{tokens}': write {' or '.join(TOKENS)}")
     first = prefix_tokens(model.config)
     dropped = first if tokens == "patches" else 0
-    return VisionEncoder(model, patches(model.config, size) + first - dropped, dropped)
+    return VisionEncoder(model, patches(model.config, size) + first - dropped, dropped, layers)
 
 
 class ImagePreprocessor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -76,17 +77,27 @@ def patches(config: PreTrainedConfig, size: int) -> int:
     return (size // patch) ** 2
 
 
-def layers_kept(layer: int, config: PreTrainedConfig) -> int:
-    """How many layers run for hidden state `layer` (0 would be the embedding, n is the last layer).
+def hidden_states(layers: int | Sequence[int], config: PreTrainedConfig) -> tuple[int, ...]:
+    """The hidden states of one or several layers, counted from 1 (the first layer's output), as asked.
+
+    Args:
+        layers: as transformers counts hidden states; -1 is the last layer's output, -2 the one below.
+        config: from `vision_config`.
 
     Raises:
-        ModelError: the encoder has no such layer.
+        ModelError: none are named, the encoder has no such layer, or one stands twice.
     """
-    layers = int(config.num_hidden_layers)
-    kept = layer if layer > 0 else layers + 1 + layer
-    if not 1 <= kept <= layers or layer == 0:
-        raise ModelError(
-            f"vision.layer={layer} is not a layer of an encoder with {layers} layers: "
-            f"give 1 to {layers}, or -1 (the last) to -{layers} (the first)"
-        )
-    return kept
+    count = int(config.num_hidden_layers)
+    wanted = (layers,) if isinstance(layers, int) else tuple(layers)
+    if not wanted:
+        raise ModelError("vision.layers is empty: name at least one, such as [-2]")
+    found = tuple(layer if layer > 0 else count + 1 + layer for layer in wanted)
+    for layer, state in zip(wanted, found, strict=True):
+        if not 1 <= state <= count or layer == 0:
+            raise ModelError(
+                f"vision.layers: {layer} is not a layer of an encoder with {count} layers: "
+                f"give 1 to {count}, or -1 (the last) to -{count} (the first)"
+            )
+        if found.count(state) > 1:
+            raise ModelError(f"vision.layers names layer {layer} twice: take one of the two out")
+    return found

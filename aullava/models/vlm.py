@@ -19,6 +19,7 @@ from transformers import Cache, DynamicCache, PreTrainedModel, StaticCache
 
 from aullava.models.errors import CheckpointMismatchError, ModelError
 from aullava.models.passes import AnswerPasses
+from aullava.models.shared_prefix import Shared, read_shared
 from aullava.models.vision import VisionEncoder
 
 UNSUPERVISED: Final = -100
@@ -35,10 +36,12 @@ class Output:
         loss: mean cross-entropy over the supervised tokens, a scalar; None without labels.
         logits: without labels [B, T, V]; with labels [K, V], for the K positions whose next token is
             supervised, row by row.
+        losses: of each of the K positions, detached, for the record; None without labels.
     """
 
     loss: Tensor | None
     logits: Tensor
+    losses: Tensor | None = None
 
 
 @dataclass(slots=True)
@@ -64,6 +67,10 @@ class FaceLanguageModel(AnswerPasses):
         projector: from the encoder's width to the language model's.
         llm: a causal language model, with or without LoRA.
         aligned: whether the projector was already trained for this encoder and this language model.
+
+    Attributes:
+        reads_once: whether what all rows of a batch begin with may be read in a pass of its own. With shared
+            out weights every process must take the same passes, whatever its rows begin with.
     """
 
     def __init__(
@@ -75,6 +82,7 @@ class FaceLanguageModel(AnswerPasses):
     ) -> None:
         super().__init__()
         self.aligned = aligned
+        self.reads_once = True
         self.vision = vision
         self.projector = projector
         self.llm = llm
@@ -93,33 +101,60 @@ class FaceLanguageModel(AnswerPasses):
         image_mask: Tensor,
         attention_mask: Tensor,
         labels: Tensor | None = None,
+        pictures: Tensor | None = None,
     ) -> Output:
         """Logits, and the loss if there are labels.
 
         Args:
-            pixel_values: float [B, 3, S, S].
+            pixel_values: float [P, 3, S, S].
             input_ids: int64 [B, T]; ids under `image_mask` are not read.
             image_mask: bool [B, T], true at the N image places of every row.
             attention_mask: int64 [B, T], 0 in the padding, which may be on either side and whose logits mean
                 nothing.
             labels: int64 [B, T], the ids to learn, UNSUPERVISED elsewhere.
+            pictures: int64 [B], which picture each row asks about; None: row by row its own.
 
         Raises:
             ModelError: a row has not as many image places as the encoder gives tokens.
         """
-        embeddings = self.embed(pixel_values, input_ids, image_mask)
+        embeddings = self.embed(pixel_values, input_ids, image_mask, pictures)
         # Only positions whose next token is supervised need the head: the vocabulary is what costs there.
-        keep: Tensor | int = 0 if labels is None else F.pad(labels[:, 1:] != UNSUPERVISED, (0, 1))
+        if labels is None:
+            return Output(None, self._logits(embeddings, attention_mask, 0))
+        keep = F.pad(labels[:, 1:] != UNSUPERVISED, (0, 1))
+        cache = None
+        # Recomputation in the backward pass would write into the cache a second time.
+        recomputed = self.llm.is_activation_checkpointing
+        if self.reads_once and not recomputed and _padded_right(attention_mask):
+            rows = torch.arange(len(input_ids), device=input_ids.device) if pictures is None else pictures
+            shared = Shared.of(input_ids, image_mask, keep, rows)
+            cache = read_shared(self.llm, embeddings, shared)
+        if cache is None:
+            logits = self._logits(embeddings, attention_mask, keep)
+        else:
+            begun = shared.by_picture
+            logits = self._logits(embeddings[:, begun:], None, keep[:, begun:], cache)
+        following = labels[:, 1:]
+        wanted = following[following != UNSUPERVISED]
+        losses = F.cross_entropy(logits.float(), wanted, reduction="none")
+        return Output(losses.mean(), logits, losses.detach())
+
+    def _logits(
+        self,
+        embeddings: Tensor,
+        attention_mask: Tensor | None,
+        keep: Tensor | int,
+        cache: Cache | None = None,
+    ) -> Tensor:
+        """Logits after the positions `keep` (0: all of them); behind what a cache holds, if there is one."""
         logits: Tensor = self.llm(
             inputs_embeds=embeddings,
-            **_reading(attention_mask),
-            use_cache=False,
+            **({} if attention_mask is None else _reading(attention_mask)),
+            past_key_values=cache,
+            use_cache=cache is not None,
             logits_to_keep=keep,
         ).logits
-        if labels is None:
-            return Output(None, logits)
-        following = labels[:, 1:]
-        return Output(F.cross_entropy(logits.float(), following[following != UNSUPERVISED]), logits)
+        return logits
 
     def encode_images(self, pixel_values: Tensor) -> Tensor:
         """Image tokens [B, N, width of the language model]; no gradient reaches the encoder."""
@@ -128,9 +163,13 @@ class FaceLanguageModel(AnswerPasses):
         tokens: Tensor = self.projector(features.to(next(self.projector.parameters()).dtype))
         return tokens
 
-    def embed(self, pixel_values: Tensor, input_ids: Tensor, image_mask: Tensor) -> Tensor:
+    def embed(
+        self, pixel_values: Tensor, input_ids: Tensor, image_mask: Tensor, pictures: Tensor | None = None
+    ) -> Tensor:
         """Input embeddings [B, T, D]: the ids' own, and the image's tokens in its places, in order."""
         tokens = self.encode_images(pixel_values)
+        if pictures is not None:
+            tokens = tokens[pictures]
         if not bool((image_mask.sum(dim=1) == tokens.shape[1]).all()):
             raise ModelError(
                 f"every row needs {tokens.shape[1]} image places, but the rows have "
@@ -259,9 +298,14 @@ def _reading(attention_mask: Tensor) -> dict[str, Tensor]:
     A causal model never sees what stands to the right. Padding there needs no mask, and without one attention
     takes its fast path: a step over a batch of mixed lengths cost a fifth less on a CPU.
     """
-    if bool((attention_mask.diff(dim=1) <= 0).all()):
+    if _padded_right(attention_mask):
         return {}
     return {"attention_mask": attention_mask, "position_ids": _positions(attention_mask)}
+
+
+def _padded_right(attention_mask: Tensor) -> bool:
+    """Whether all padding stands to the right of what is read."""
+    return bool((attention_mask.diff(dim=1) <= 0).all())
 
 
 def _positions(attention_mask: Tensor) -> Tensor:

@@ -7,8 +7,6 @@ read anywhere.
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModel
+
+from aullava.tiny_backbone.learning import Schedule, learn
 
 # CLIP's own (preprocessor_config.json of openai/clip-vit-large-patch14-336).
 IMAGE_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -140,37 +140,16 @@ def train_encoder(faces: np.ndarray, recipe: EncoderRecipe, seed: int = 0) -> Ma
     """
     torch.manual_seed(seed)
     model = MaskedAutoencoder(recipe)
-    batches = _batches(faces, recipe.batch_size, seed)
+    losses = _losses(model, _batches(faces, recipe.batch_size, seed))
     for number, (steps, peak) in enumerate(recipe.cycles, 1):
-        print(f"encoder cycle {number} of {len(recipe.cycles)}", flush=True)
-        _train_cycle(model, batches, steps, peak)
+        # A fresh optimiser for each cycle (warm restarts: arXiv 1608.03983).
+        schedule = Schedule(steps, peak, recipe.warmup, floor=0.0, weight_decay=recipe.weight_decay)
+        learn(f"encoder cycle {number}", model, losses, schedule)
     return model
 
 
-def _train_cycle(
-    model: MaskedAutoencoder, batches: Iterator[np.ndarray], steps: int, learning_rate: float
-) -> None:
-    """Warm-up and cosine once, with a fresh optimiser (warm restarts: arXiv 1608.03983)."""
-    recipe = model.recipe
-    optimiser = torch.optim.AdamW(
-        model.parameters(), lr=1.0, betas=(0.9, 0.95), weight_decay=recipe.weight_decay, fused=True
-    )
-
-    def rate(step: int) -> float:
-        falling = 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
-        return learning_rate * min((step + 1) / recipe.warmup, falling)
-
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
-    start, running = time.monotonic(), 1.0
-    for step, batch in zip(range(steps), batches, strict=False):
+def _losses(model: MaskedAutoencoder, batches: Iterator[np.ndarray]) -> Iterator[tuple[Tensor, float]]:
+    for batch in batches:
         with torch.autocast("cpu", torch.bfloat16):
             loss = model(to_pixel_values(batch))
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        running += 0.02 * (loss.item() - running)
-        if step % 100 == 99:
-            seconds = time.monotonic() - start
-            print(f"encoder step {step + 1}/{steps}  loss {running:.4f}  {seconds:.0f} s", flush=True)
+        yield loss, loss.item()

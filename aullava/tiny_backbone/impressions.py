@@ -76,7 +76,7 @@ class Impressions:
 
     def _place_readings(self, shown: Tensor, haze: float) -> Tensor:
         """About 1 where an Action Unit shows, about 0 elsewhere."""
-        blur = haze * (0.05 + 0.15 * self._uniform(len(shown), 1, 1))
+        blur = haze * (0.02 + 0.10 * self._uniform(len(shown), 1, 1))
         clear = 1 + haze * 0.6 * (self._uniform(*shown.shape) - 0.5)
         return shown * clear + blur * self._normal(*shown.shape)
 
@@ -91,7 +91,7 @@ class Impressions:
         noise = SPREAD * (explained * (1 - explained)).sqrt() * self._normal(rows, codes)
         expected = (explained * (torch.from_numpy(amounts).float() - MIDDLE) + noise)[:, None]
         common = self._normal(rows, PLACES, COMMON) @ self._normal(rows, COMMON, codes) / COMMON**0.5
-        elsewhere = (0.1 + 0.4 * self._uniform(rows, 1, 1)) * 0.7 * (common + self._normal(*shown.shape))
+        elsewhere = (0.1 + 0.3 * self._uniform(rows, 1, 1)) * 0.7 * (common + self._normal(*shown.shape))
         here = AMOUNT * expected + haze * 0.1 * self._normal(*shown.shape)
         return shown * here + (1 - shown) * haze * elsewhere
 

@@ -8,17 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerFast
 
 from aullava.image_words import STANDARD
+from aullava.text.batch import UNSUPERVISED
+from aullava.text.collate import question_ids
 from aullava.text.grammar import AnswerForm
-from aullava.text.question import ImagePlace, Order, QuestionStyle, question
-from aullava.text.tokens import TokenGrammar, piece_ids
+from aullava.text.question import Order, QuestionStyle, question
+from aullava.text.tokens import TokenGrammar
 from aullava.tiny_backbone.impressions import PLACES, Impressions
 from datamodules.action_units import BP4D_AUS, DISFA_AUS, FEAFA_AUS, Scale
 from datamodules.synthetic import code_amount
 
-IGNORED = -100
 SHORT = 2
 """Most Action Units of a short question: looking one of few amounts up is learnt first, then one of many."""
 SHORT_QUESTIONS = 8
@@ -32,8 +34,8 @@ class TextBatch:
     Attributes:
         ids: int64 [N, T], padded on the right.
         image: bool [N, T], true at the `PLACES` vectors of the image's place.
-        answers: int64 [N, T], the ids of the answers, IGNORED elsewhere.
-        rest: int64 [N, T], the ids of the questions, IGNORED elsewhere.
+        answers: int64 [N, T], the ids of the answers, UNSUPERVISED elsewhere.
+        rest: int64 [N, T], the ids of the questions, UNSUPERVISED elsewhere.
         amounts: [N, A] of all of `STANDARD`.
         asked: bool [N, A].
     """
@@ -68,15 +70,10 @@ class Texts:
         else:
             lists, each = [(BP4D_AUS, DISFA_AUS, FEAFA_AUS)[self.rng.integers(3)]], size
         parts = [self._texts(aus, each) for aus in lists]
-        width = max(part.ids.shape[1] for part in parts)
-        fill = {"ids": self.tokenizer.pad_token_id, "image": False, "answers": IGNORED, "rest": IGNORED}
+        pad = self.tokenizer.pad_token_id
+        fill = {"ids": pad, "image": False, "answers": UNSUPERVISED, "rest": UNSUPERVISED}
         padded = {
-            name: torch.cat(
-                [
-                    nn.functional.pad(tokens, (0, width - tokens.shape[1]), value=value)
-                    for tokens in (getattr(part, name) for part in parts)
-                ]
-            )
+            name: pad_sequence([row for part in parts for row in getattr(part, name)], True, value)
             for name, value in fill.items()
         }
         amounts, asked = (
@@ -87,29 +84,22 @@ class Texts:
     def _texts(self, aus: Sequence[str], count: int) -> TextBatch:
         """Texts with one and the same question."""
         scale, form, style = self._manner()
-        ids, place = [self.tokenizer.bos_token_id], 0
-        for piece in question(aus, scale, style):
-            if isinstance(piece, ImagePlace):
-                place = len(ids)
-                ids += [self.tokenizer.pad_token_id] * PLACES
-            else:
-                ids += piece_ids(self.tokenizer, piece)
+        pieces, pad = question(aus, scale, style), self.tokenizer.pad_token_id
+        ids, place = question_ids(self.tokenizer, pieces, PLACES, pad)
         grammar = TokenGrammar.compile(self.tokenizer, tuple(aus), scale, form)
         amounts, columns = self.impressions.amounts(count), [STANDARD.index(code) for code in aus]
         coded = [[code_amount(amount, scale) for amount in row] for row in amounts[:, columns].tolist()]
         answered = torch.tensor([grammar.encode(np.array(row, dtype=np.float32)) for row in coded])
-        asked_ids = torch.tensor(ids).expand(count, -1)
-        image = torch.zeros(count, len(ids) + answered.shape[1], dtype=torch.bool)
-        image[:, place : place + PLACES] = True
-        whole = torch.cat([asked_ids, answered], 1)
+        whole = torch.cat([torch.tensor(ids).expand(count, -1), answered], 1)
+        image = nn.functional.pad(torch.tensor(place), (0, answered.shape[1])).expand(count, -1)
         is_answer = torch.arange(whole.shape[1]) >= len(ids)
         asked = np.zeros(amounts.shape, dtype=bool)
         asked[:, columns] = True
         return TextBatch(
             ids=whole,
             image=image,
-            answers=whole.masked_fill(~is_answer, IGNORED),
-            rest=whole.masked_fill(is_answer | image, IGNORED),
+            answers=whole.masked_fill(~is_answer, UNSUPERVISED),
+            rest=whole.masked_fill(is_answer | image, UNSUPERVISED),
             amounts=amounts,
             asked=asked,
         )

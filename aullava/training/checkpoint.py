@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -10,19 +11,32 @@ from torch import Tensor
 
 from aullava.models.vlm import FaceLanguageModel
 from aullava.training.errors import RunError
-from aullava.training.run_folder import whole_file
+from aullava.training.run_folder import CHECKPOINTS, whole_file
 
-WEIGHTS = Path("checkpoints") / "last.safetensors"
+WEIGHTS = Path(CHECKPOINTS) / "last.safetensors"
 """Below the folder of a run."""
 
 
-def save_weights(model: FaceLanguageModel, run: Path) -> Path:
-    """Write the trained tensors of a run, to a temporary name first."""
+def save_weights(weights: Mapping[str, Tensor], run: Path) -> Path:
+    """Write the trained tensors of a run, to a temporary name first.
+
+    Args:
+        weights: as `FaceLanguageModel.trainable_state_dict` names them, whole.
+        run: its folder.
+
+    Raises:
+        RunError: they cannot be written; what was saved before is as it was.
+    """
     path = run / WEIGHTS
-    path.parent.mkdir(parents=True, exist_ok=True)
-    state = {name: tensor.contiguous().cpu() for name, tensor in model.trainable_state_dict().items()}
-    with whole_file(path) as temporary:
-        save_file(state, temporary)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as temporary:
+            save_file({name: tensor.contiguous().cpu() for name, tensor in weights.items()}, temporary)
+    except (OSError, SafetensorError) as error:  # safetensors reports a full disk as an error of its own
+        raise RunError(
+            f"no weights can be written into {path.parent} ({error}): make room there, then go on with "
+            f"`aullava resume {run}`; what was saved before is whole"
+        ) from None
     return path
 
 

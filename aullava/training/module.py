@@ -10,15 +10,18 @@ import numpy as np
 import torch
 from lightning import LightningModule
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 
 from aullava.config.schema import OptimConfig
 from aullava.decoding.decoder import Decoder, Reference
 from aullava.evaluation.scores import ScoreBook
 from aullava.models.vlm import FaceLanguageModel
 from aullava.text.answer import Answer
-from aullava.text.batch import AUBatch, PromptBatch
+from aullava.text.batch import UNSUPERVISED, AUBatch, PromptBatch
 from aullava.text.collate import Collator
 from aullava.training.optim import build_optimizer
+from aullava.training.processes import total
+from aullava.training.strategies import bring_together, share_out, take_apart
 from datamodules.action_units import UNKNOWN, Scale
 
 
@@ -73,16 +76,43 @@ class AULightningModule(LightningModule):
         # Frozen weights are not in a checkpoint, and so not missed when it is loaded.
         self.strict_loading = False
 
+    def configure_model(self) -> None:
+        """Share the weights out, if the strategy says so (FSDP2)."""
+        if self.device_mesh is not None and not isinstance(self.model, FSDPModule):
+            share_out(self.model, self.device_mesh["data_parallel"])
+
     def training_step(self, batch: AUBatch, batch_idx: int) -> Tensor:
-        """Cross-entropy of the answers of one batch."""
+        """Cross-entropy of the answers of one batch, a mean over the tokens of all processes.
+
+        Strategies average gradients over processes. A process with more tokens than others must count for
+        more, so its loss is scaled by its share of all tokens, times the processes.
+        """
         output = self.model(
-            batch.pixel_values, batch.input_ids, batch.image_mask, batch.attention_mask, batch.labels
+            batch.pixel_values,
+            batch.input_ids,
+            batch.image_mask,
+            batch.attention_mask,
+            batch.labels,
+            batch.pictures,
         )
         assert output.loss is not None
-        self.log("train/loss", output.loss.detach(), prog_bar=True)
-        self.log(f"train/loss/{batch.scales[0]}", output.loss.detach())
-        loss: Tensor = output.loss
-        return loss
+        assert output.losses is not None
+        formats = tuple(dict.fromkeys(batch.scales))
+        sums = total(loss_by_format(output.losses, batch, formats))
+        for scale, (loss, tokens) in zip(formats, sums, strict=True):
+            self.log(f"train/loss/{scale}", loss / tokens)
+        loss, tokens = sums.sum(0)
+        self.log("train/loss", loss / tokens, prog_bar=True)
+        share: Tensor = output.loss * (len(output.losses) * self.trainer.world_size / tokens)
+        return share
+
+    def on_validation_start(self) -> None:
+        """Have whole weights at hand: answers take many short passes."""
+        bring_together(self.model)
+
+    def on_validation_end(self) -> None:
+        """Share them out again."""
+        take_apart(self.model)
 
     def validation_step(
         self, batch: PromptBatch, batch_idx: int, dataloader_idx: int = 0
@@ -165,6 +195,20 @@ class AULightningModule(LightningModule):
                 self.scores |= {f"{kind}/{name}": value for name, value in means.items()}
                 other.reset()
         self.log_dict({key: value for key, value in self.scores.items() if np.isfinite(value)})
+
+
+def loss_by_format(losses: Tensor, batch: AUBatch, formats: Sequence[Scale]) -> Tensor:
+    """Sums of the losses of each format and how many they are, float32 [F, 2].
+
+    Args:
+        losses: [K], of all supervised positions, row by row.
+        batch: whose.
+        formats: all that occur in it.
+    """
+    rows = (batch.labels[:, 1:] != UNSUPERVISED).nonzero()[:, 0]
+    column = torch.tensor([formats.index(scale) for scale in batch.scales], device=losses.device)[rows]
+    pairs = torch.stack([losses.float(), torch.ones_like(losses, dtype=torch.float32)], 1)
+    return pairs.new_zeros(len(formats), 2).index_add_(0, column, pairs)
 
 
 def answered_values(answers: Sequence[Answer], batch: PromptBatch, expectation: bool = False) -> Tensor:

@@ -14,6 +14,8 @@ from typing import Any
 
 from aullava.training.errors import RunError
 
+CHECKPOINTS = "checkpoints"
+"""Folder of the weights and of all that a run goes on from, below its own."""
 LIBRARIES = (
     "torch",
     "lightning",

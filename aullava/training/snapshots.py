@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from aullava.training.errors import RunError
+from aullava.training.run_folder import CHECKPOINTS
 
-FOLDER = "checkpoints"
 KEEP = 2
 """The newest file, and the one before it in case the newest is damaged."""
 _DIGITS = 16
@@ -33,6 +33,7 @@ class Snapshot:
     Attributes:
         step: optimiser steps done.
         world_size: processes that trained together.
+        images: of a batch, those of all processes together.
         seconds: time that training has taken so far.
         config: every value of the run's config by its dotted key.
         data: fingerprint of labels, codes and people.
@@ -46,6 +47,7 @@ class Snapshot:
 
     step: int
     world_size: int
+    images: int
     seconds: float
     config: dict[str, Any]
     data: str
@@ -63,7 +65,7 @@ def write_snapshot(snapshot: Snapshot, run: Path) -> Path:
     Raises:
         RunError: it cannot be written; what was saved before is as it was.
     """
-    folder = run / FOLDER
+    folder = run / CHECKPOINTS
     draft = folder / f"step-{snapshot.step:08d}.{os.getpid()}.tmp"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -104,7 +106,7 @@ def newest_snapshot(run: Path) -> Snapshot:
 
 def remove_drafts(run: Path) -> None:
     """Delete what processes that were killed in the middle of a save have left behind."""
-    for draft in (run / FOLDER).glob("*.tmp*"):
+    for draft in (run / CHECKPOINTS).glob("*.tmp*"):
         draft.unlink(missing_ok=True)
 
 
@@ -123,7 +125,7 @@ def _read(path: Path) -> Snapshot | None:
 
 def _files(run: Path) -> list[Path]:
     """The snapshots of a run, the newest first."""
-    return sorted((run / FOLDER).glob("step-*.ckpt"), reverse=True)
+    return sorted((run / CHECKPOINTS).glob("step-*.ckpt"), reverse=True)
 
 
 def _digest(path: Path) -> str:

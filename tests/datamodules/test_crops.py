@@ -9,6 +9,9 @@ from types import SimpleNamespace
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
+from torch.multiprocessing import start_processes  # type: ignore[attr-defined]
+from torch.utils.data import DataLoader
 
 from datamodules import faces as faces_module
 from datamodules import store as store_module
@@ -19,7 +22,8 @@ from datamodules.faces import FaceSettings
 from datamodules.findings import Findings
 from datamodules.folder import Folder
 from datamodules.index import Index
-from datamodules.options import DatasetSettings
+from datamodules.loaders import FaceRows
+from datamodules.options import DatasetSettings, FolderOptions
 from tests.data.folder.data import write
 from tests.datamodules.helpers import LOADING, dataset
 
@@ -154,7 +158,9 @@ def test_faces_are_cut_out_on_the_way(tmp_path: Path, monkeypatch: pytest.Monkey
     assert all(image.flags["C_CONTIGUOUS"] for image in images)
     found = [not image.any() for image in images]
     assert found == [height >= 22 for height in heights]
-    assert module.findings.counts() == {"middle-shown": found.count(False)}
+    for _ in range(2):  # each is told once
+        module.teardown()
+        assert module.findings.counts() == {"middle-shown": found.count(False)}
     assert "its middle is shown" in next(iter(module.findings)).message
     assert module.pictures() != Folder(replace(settings, faces=None), LOADING).pictures()
 
@@ -167,3 +173,62 @@ def test_a_strict_run_stops_at_a_picture_without_a_face(
     module.setup()
     with pytest.raises(DatasetError, match="no face is found in 'person"):
         [module.sample(row) for row in range(36)]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_loader_processes_did_not_find_is_told_where_the_trainer_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    monkeypatch.setattr(faces_module, "FaceFinder", Finder)
+    settings = replace(write(tmp_path), faces=FaceSettings(size=16))
+    module = dataset("folder", settings, replace(LOADING, num_workers=workers))
+    for _ in range(2):
+        for part in ("val", "test"):
+            list(module.eval_loader(part))
+        module.teardown("test")
+    wanted = [
+        str(module.index.sample_ids[row])
+        for part in ("val", "test")
+        for row in module.rows(part)
+        if len(module.load_image(str(module.index.places[row]))) < 22
+    ]
+    assert wanted
+    assert sorted(found.where for found in module.findings) == sorted(wanted)
+    assert all(found.message.startswith("no face is found in") for found in module.findings)
+
+
+@pytest.mark.slow
+def test_processes_that_are_started_anew_note_it_too(tmp_path: Path) -> None:
+    """Pictures of noise, the real detector, and a loader process that inherits nothing."""
+    module = dataset("folder", replace(write(tmp_path), faces=FaceSettings(size=16)))
+    rows = module.rows("val")
+    list(DataLoader(FaceRows(module, rows), num_workers=1, collate_fn=list, multiprocessing_context="spawn"))
+    assert not len(module.findings)
+    module.teardown()
+    assert module.findings.counts() == {"middle-shown": len(rows)}
+
+
+def _rank(rank: int, root: Path, meeting: Path, out: Path) -> None:
+    torch.distributed.init_process_group("gloo", f"file://{meeting}", rank=rank, world_size=2)
+    module = dataset("folder", replace(write_once(root), faces=FaceSettings(size=16)))
+    module.sample(rank)
+    module.teardown()
+    (out / str(rank)).write_text(" ".join(sorted(found.where for found in module.findings)))
+    torch.distributed.destroy_process_group()
+
+
+def write_once(root: Path) -> DatasetSettings:
+    """The settings of the fake that the first process has written."""
+    options = FolderOptions(scale="level", folds_file=str(root / "folds.txt"))
+    return DatasetSettings(root=root, options=options)
+
+
+@pytest.mark.slow
+def test_every_training_process_knows_what_any_of_them_missed(tmp_path: Path) -> None:
+    settings = write(tmp_path / "faces")
+    assert write_once(tmp_path / "faces") == settings
+    folders = (tmp_path / "faces", tmp_path / "meeting", tmp_path)
+    start_processes(_rank, folders, nprocs=2)  # type: ignore[no-untyped-call]
+    first, second = ((tmp_path / str(rank)).read_text() for rank in range(2))
+    assert first == second
+    assert len(first.split(" person")) == 2

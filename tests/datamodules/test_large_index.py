@@ -37,7 +37,8 @@ print(json.dumps([len(index), len(people), len(rows), len(looked), peak]))
 # A fork that reads rows all over the table: what it has alone is what it copied.
 FORK = """
 import json, os, sys
-from datamodules.base import AUDataModule, FaceRows
+from datamodules.base import AUDataModule
+from datamodules.loaders import FaceRows
 from datamodules.action_units import FEAFA_AUS, Scale
 from datamodules.options import DatasetSettings, LoaderSettings
 from datamodules.protocols import people_folds

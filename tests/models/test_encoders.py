@@ -14,18 +14,19 @@ from tests.checkpoints import IMAGE, IMAGE_TOKENS, WIDTH
 from tests.model_folders import DEPTH, ENCODERS, prefix, write_encoder, write_processor
 
 
-@pytest.mark.parametrize("layer", [-1, -2, 1])
+@pytest.mark.parametrize("layers", [[-1], [-2], [1], [-1, 1], [1, -2, -1]])
 @pytest.mark.parametrize("kind", ENCODERS)
-def test_features_are_the_hidden_state_without_class_and_register_tokens(
-    kind: str, layer: int, tmp_path: Path
+def test_features_are_the_hidden_states_without_class_and_register_tokens(
+    kind: str, layers: list[int], tmp_path: Path
 ) -> None:
     full = write_encoder(kind, tmp_path)
     pixels = torch.randn(2, 3, IMAGE, IMAGE)
     with torch.no_grad():
-        wanted = full(pixels, output_hidden_states=True).hidden_states[layer]
-    patches, everything = load_vision(str(tmp_path), layer), load_vision(str(tmp_path), layer, tokens="all")
+        states = full(pixels, output_hidden_states=True).hidden_states
+        wanted = torch.cat([states[layer] for layer in layers], dim=-1)
+    patches, everything = load_vision(str(tmp_path), layers), load_vision(str(tmp_path), layers, tokens="all")
     assert wanted.shape[1] == IMAGE_TOKENS + prefix(kind)
-    assert (patches.num_tokens, patches.dim) == (IMAGE_TOKENS, WIDTH)
+    assert (patches.num_tokens, patches.dim) == (IMAGE_TOKENS, WIDTH * len(layers))
     assert everything.num_tokens == wanted.shape[1]
     assert torch.equal(patches(pixels), wanted[:, prefix(kind) :])
     assert torch.equal(everything(pixels), wanted)

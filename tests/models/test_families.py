@@ -98,4 +98,4 @@ def test_recomputing_activations_changes_no_gradient(
     again = gradients()
     assert saved[1] < saved[0] / 2
     for one, other in zip(plain, again, strict=True):
-        torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-5)  # only the plain one shares a beginning

@@ -16,7 +16,7 @@ from datamodules.action_units import Scale
 from tests.checkpoints import WIDTH, Backbone, build_collator, build_model, faces
 
 
-def as_llava(model: FaceLanguageModel, backbone: Backbone, kind: str, layer: int, image_id: int) -> Any:
+def as_llava(model: FaceLanguageModel, backbone: Backbone, kind: str, layers: Any, image_id: int) -> Any:
     """The same weights in transformers' model; after a linear projector its second layer is an identity."""
     vision = CLIPVisionModel.from_pretrained(backbone.vision)
     llm: Any = model.llm
@@ -25,7 +25,7 @@ def as_llava(model: FaceLanguageModel, backbone: Backbone, kind: str, layer: int
         text_config=llm.config,
         image_token_index=image_id,
         projector_hidden_act="gelu" if kind == "mlp" else "linear",
-        vision_feature_layer=layer,
+        vision_feature_layer=layers,
     )
     llava: Any = LlavaForConditionalGeneration(config)
     llava.eval()
@@ -66,11 +66,14 @@ def left_padded(batch: AUBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
-@pytest.mark.parametrize(("kind", "layer"), [("linear", -1), ("linear", -2), ("mlp", -1), ("mlp", -2)])
-def test_logits_and_loss_equal_llava(backbone: Backbone, kind: str, layer: int, side: str) -> None:
-    model = build_model(backbone, kind, layer, targets=())
+@pytest.mark.parametrize(
+    ("kind", "layers"),
+    [("linear", -1), ("linear", -2), ("mlp", -1), ("mlp", -2), ("linear", [-2, -1]), ("mlp", [2, -2])],
+)
+def test_logits_and_loss_equal_llava(backbone: Backbone, kind: str, layers: Any, side: str) -> None:
+    model = build_model(backbone, kind, layers, targets=())
     image_id: Any = load_tokenizer(backbone.llm).unk_token_id
-    llava = as_llava(model, backbone, kind, layer, image_id)
+    llava = as_llava(model, backbone, kind, layers, image_id)
     batch = mixed_batch(backbone)
     ids, places, mask, labels = batch.input_ids, batch.image_mask, batch.attention_mask, batch.labels
     if side == "left":

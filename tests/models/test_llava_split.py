@@ -160,10 +160,10 @@ def test_tokenizer_and_processor_come_from_the_same_folder(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("changes", "kind", "layer", "said"),
     [
-        ({}, "mlp", -1, r"vision\.layer is -1, but the projector of the LLaVA reads layer -2: write vision"),
-        ({"vision_feature_layer": [-2, -1]}, "mlp", -2, r"reads several layers \(\[-2, -1\]\)"),
+        ({}, "mlp", -1, r"vision\.layers is \[-1\], but the projector of the LLaVA reads \[-2\]: write"),
+        ({"vision_feature_layer": [-2, -1]}, "mlp", -2, r"\[-2\], but the projector .* reads \[-2, -1\]"),
         ({"projector_hidden_act": "relu"}, "mlp", -2, r"'relu', but that of projector\.kind=mlp is 'gelu'"),
-        ({}, "linear", -9, r"vision\.layer=-9 is not a layer"),
+        ({}, "linear", -9, r"vision\.layers: -9 is not a layer"),
     ],
 )
 def test_parts_that_do_not_fit_are_refused(

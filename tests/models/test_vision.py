@@ -35,9 +35,15 @@ def test_layers_above_the_features_are_absent(backbone: Backbone) -> None:
 @pytest.mark.parametrize("layer", [0, 3, -3, 17])
 def test_a_layer_that_is_not_there_is_refused(backbone: Backbone, layer: int) -> None:
     with pytest.raises(
-        ModelError, match=f"vision.layer={layer} is not a layer of an encoder with {LAYERS} layers"
+        ModelError, match=f"vision.layers: {layer} is not a layer of an encoder with {LAYERS} layers"
     ):
         load_vision(backbone.vision, layer)
+
+
+@pytest.mark.parametrize(("layers", "said"), [([], "is empty"), ([-1, 2], "names layer -1 twice")])
+def test_layers_that_say_nothing_new_are_refused(backbone: Backbone, layers: list[int], said: str) -> None:
+    with pytest.raises(ModelError, match=said):
+        load_vision(backbone.vision, layers)
 
 
 def test_the_encoder_stays_frozen_and_in_eval_mode(backbone: Backbone) -> None:

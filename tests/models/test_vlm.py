@@ -66,7 +66,7 @@ def test_gradients_are_those_of_the_full_cross_entropy(backbone: Backbone, batch
 def test_one_step_moves_all_that_is_trained_and_nothing_else(
     backbone: Backbone, batch: AUBatch, kind: str
 ) -> None:
-    model = build_model(backbone, kind, layer=-2)
+    model = build_model(backbone, kind, layers=-2)
     model.train()
     before, checksum = {n: t.clone() for n, t in model.trainable_state_dict().items()}, frozen_checksum(model)
     optimiser = torch.optim.AdamW([t for t in model.parameters() if t.requires_grad], lr=1e-2)

@@ -10,12 +10,13 @@ from transformers import PreTrainedTokenizerFast
 from aullava.image_words import STANDARD
 from aullava.models.adapters import add_lora
 from aullava.models.llm import load_llm, load_tokenizer
+from aullava.text.batch import UNSUPERVISED
 from aullava.text.grammar import AnswerForm
 from aullava.text.parse import parse_answer
 from aullava.text.question import EXPECTED
 from aullava.tiny_backbone.impressions import PLACES
 from aullava.tiny_backbone.language import LanguageRecipe, build_llm, train_llm
-from aullava.tiny_backbone.texts import IGNORED, TextBatch, Texts
+from aullava.tiny_backbone.texts import TextBatch, Texts
 from aullava.tiny_backbone.tokenizer import train_tokenizer
 from aullava.tiny_backbone.write import write_llm
 from datamodules.action_units import BP4D_AUS, DISFA_AUS, FEAFA_AUS, Scale
@@ -43,7 +44,7 @@ def test_a_batch_parts_answers_questions_and_the_image(
     for _ in range(5):
         batch = texts.batch(3, short)
         is_text = (batch.ids != tokenizer.pad_token_id) | batch.image
-        answered, other = batch.answers != IGNORED, batch.rest != IGNORED
+        answered, other = batch.answers != UNSUPERVISED, batch.rest != UNSUPERVISED
         assert torch.equal(answered | other | batch.image, is_text)
         assert not ((answered & other) | (answered & batch.image) | (other & batch.image)).any()
         assert torch.equal(batch.answers[answered], batch.ids[answered])
@@ -63,7 +64,7 @@ def test_the_answer_states_the_amounts(tokenizer: PreTrainedTokenizerFast) -> No
         assert set(codes) == set(aus)
         for row in range(4):
             said = parse_answer(
-                _text(tokenizer, batch.ids[row][batch.answers[row] != IGNORED]), aus, scale, form
+                _text(tokenizer, batch.ids[row][batch.answers[row] != UNSUPERVISED]), aus, scale, form
             )
             true = [code_amount(batch.amounts[row, STANDARD.index(code)], scale) for code in aus]
             assert said == pytest.approx(true)
@@ -71,10 +72,10 @@ def test_the_answer_states_the_amounts(tokenizer: PreTrainedTokenizerFast) -> No
 
 def _read(tokenizer: PreTrainedTokenizerFast, batch: TextBatch) -> tuple[Scale, tuple[str, ...], AnswerForm]:
     """What a batch asks: found from its own text."""
-    text = _text(tokenizer, batch.ids[0][batch.rest[0] != IGNORED])
+    text = _text(tokenizer, batch.ids[0][batch.rest[0] != UNSUPERVISED])
     (scale,) = (scale for scale, words in EXPECTED.items() if words in text)
     aus = next(aus for aus in (BP4D_AUS, DISFA_AUS, FEAFA_AUS) if all(code in text for code in aus))
-    answer = _text(tokenizer, batch.ids[0][batch.answers[0] != IGNORED])
+    answer = _text(tokenizer, batch.ids[0][batch.answers[0] != UNSUPERVISED])
     return scale, aus, AnswerForm.NAMED if "A" in answer else AnswerForm.LIST
 
 

@@ -158,7 +158,7 @@ def test_weights_are_saved_after_a_validation_and_at_the_end(backbone: Backbone,
     loaders = [loader([prompts_of(module, PRESENCE, 1)]), loader([prompts_of(module, INTENSITY, 1)])]
     trainer = trainer_of(
         3,
-        [Counted(tmp_path, 100, {}, "")],
+        [Counted(tmp_path, 100, {}, "", 4)],
         num_sanity_val_steps=1,
         val_check_interval=2,
         check_val_every_n_epoch=None,
@@ -166,23 +166,6 @@ def test_weights_are_saved_after_a_validation_and_at_the_end(backbone: Backbone,
     trainer.fit(module, train_dataloaders=loader(batches), val_dataloaders=loaders)
     assert saved == [2, 3]  # the sanity check is no validation
     assert (tmp_path / WEIGHTS).is_file()
-
-
-def test_only_the_first_process_saves(backbone: Backbone, tmp_path: Path) -> None:
-    waited: list[str] = []
-    strategy = SimpleNamespace(barrier=waited.append)
-    trainer = SimpleNamespace(
-        is_global_zero=False,
-        sanity_checking=False,
-        strategy=strategy,
-        global_step=3,
-        world_size=1,
-        datamodule=None,
-    )
-    saver = SaveCheckpoints(tmp_path, 1, {}, "")
-    saver.on_train_end(cast(Trainer, trainer), module_of(backbone, 1))
-    assert waited == ["checkpoint"]  # for the first process
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_bar_counts_to_the_last_step(backbone: Backbone) -> None:

@@ -22,7 +22,7 @@ def _snapshot(step: int) -> Snapshot:
     weights = {"a": torch.full((3, 4), float(step))}
     state: dict[str, Any] = {"state": {0: {"step": torch.tensor(float(step))}}, "param_groups": [{"lr": 0.1}]}
     turns = {"batch": step, "credit": [0.25], "taken": [step]}
-    return Snapshot(step, 1, 1.5, {"seed": 0}, "abc", weights, state, {}, {}, turns, [random_state()])
+    return Snapshot(step, 1, 4, 1.5, {"seed": 0}, "abc", weights, state, {}, {}, turns, [random_state()])
 
 
 def test_a_snapshot_comes_back_as_it_was(tmp_path: Path) -> None:

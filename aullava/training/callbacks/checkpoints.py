@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from aullava.training.module import AULightningModule
 from aullava.training.random_state import random_state
 from aullava.training.snapshots import Snapshot, write_snapshot
 from aullava.training.stop_signals import StopSignals
+from aullava.training.whole import whole_moments, whole_weights
 
 
 class SaveCheckpoints(Callback):
@@ -28,16 +30,18 @@ class SaveCheckpoints(Callback):
         every: steps between two saves.
         config: every value of the run's config by its dotted key.
         data: fingerprint of the data.
+        images: of a batch, those of all processes together.
         seconds: time that training has taken before this process.
     """
 
     def __init__(
-        self, run: Path, every: int, config: dict[str, Any], data: str, seconds: float = 0.0
+        self, run: Path, every: int, config: dict[str, Any], data: str, images: int, seconds: float = 0.0
     ) -> None:
         self.run = run
         self.every = every
         self.config = config
         self.data = data
+        self.images = images
         self.signals = StopSignals()
         self._began = time.monotonic() - seconds
         self._saved = -1
@@ -95,24 +99,24 @@ class SaveCheckpoints(Callback):
         assert isinstance(pl_module, AULightningModule)
         data: Any = trainer.datamodule  # type: ignore[attr-defined]  # set by a helper of its own
         states = _gathered(random_state(), trainer.world_size)
+        weights, moments = whole_weights(pl_module.model), whole_moments(trainer.optimizers[0])
         if trainer.is_global_zero:
             snapshot = Snapshot(
                 step=trainer.global_step,
                 world_size=trainer.world_size,
+                images=self.images,
                 seconds=time.monotonic() - self._began,
                 config=self.config,
                 data=self.data,
-                weights={
-                    name: tensor.cpu() for name, tensor in pl_module.model.trainable_state_dict().items()
-                },
-                optimizer=trainer.optimizers[0].state_dict(),
+                weights=weights,
+                optimizer=moments,
                 schedule=trainer.lr_scheduler_configs[0].scheduler.state_dict(),
                 precision=trainer.precision_plugin.state_dict(),
                 sampler=data.state_dict() if data is not None else {},
                 random=states,
             )
             write_snapshot(snapshot, self.run)
-            save_weights(pl_module.model, self.run)
+            save_weights(weights, self.run)
         self._saved = trainer.global_step
         trainer.strategy.barrier("checkpoint")
 
@@ -127,6 +131,9 @@ def _gathered(state: dict[str, Any], world_size: int) -> list[dict[str, Any]]:
     """The states of all processes, in the order of their ranks."""
     if world_size == 1:
         return [state]
+    # As files are written: pickled on their own, tensors of unsigned numbers cannot be read back.
+    packed = io.BytesIO()
+    torch.save(state, packed)
     found: list[Any] = [None] * world_size
-    torch.distributed.all_gather_object(found, state)
-    return found
+    torch.distributed.all_gather_object(found, packed.getvalue())
+    return [torch.load(io.BytesIO(one), weights_only=True) for one in found]

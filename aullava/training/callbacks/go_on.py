@@ -6,15 +6,15 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
-from aullava.training.module import AULightningModule
 from aullava.training.random_state import set_random_state
 from aullava.training.snapshots import Snapshot
+from aullava.training.whole import load_moments
 
 
 class GoOn(Callback):
-    """Takes over weights, moments, rates and counters before the first step, random states right at it.
+    """Takes over moments, rates and counters before the first step, random states right at it.
 
-    The data are put back by their own `load_state_dict`, before the loaders are made.
+    Weights and data are put back where they are made, before the processes share them out and load them.
 
     Args:
         snapshot: of a run with the same config and number of processes.
@@ -25,11 +25,9 @@ class GoOn(Callback):
         self._waiting = True
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Model, optimiser and schedule as they were, and Lightning's counters."""
-        assert isinstance(pl_module, AULightningModule)
+        """Optimiser and schedule as they were, and Lightning's counters."""
         snapshot = self.snapshot
-        pl_module.model.load_trainable_state_dict(snapshot.weights)
-        trainer.optimizers[0].load_state_dict(snapshot.optimizer)
+        load_moments(trainer.optimizers[0], snapshot.optimizer)
         trainer.lr_scheduler_configs[0].scheduler.load_state_dict(snapshot.schedule)
         if snapshot.precision:
             trainer.precision_plugin.load_state_dict(snapshot.precision)
@@ -43,6 +41,6 @@ class GoOn(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         """What was drawn while everything was made ready does not count."""
-        if self._waiting:
+        if self._waiting and trainer.world_size == self.snapshot.world_size:
             set_random_state(self.snapshot.random[trainer.global_rank])
             self._waiting = False

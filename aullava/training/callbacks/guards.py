@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch.optim import Optimizer
 
 from aullava.text.batch import AUBatch
 from aullava.training.errors import RunError
+from aullava.training.whole import whole
 
 MOST_NAMES = 8
 
@@ -65,7 +67,7 @@ class FiniteSteps(Callback):
         self.skipped += 1
         self._in_a_row += 1
         what = "loss" if sick else "gradient"
-        names = _names([name for ids in sick or [ids for ids, _ in batches] for name in ids])
+        names = names_of([name for ids in sick or [ids for ids, _ in batches] for name in ids])
         told = f"the {what} of step {trainer.global_step + 1} is not finite (samples {names})"
         if self._in_a_row >= self.most:
             raise RunError(
@@ -101,14 +103,14 @@ class GradientCoverage(Callback):
         if starved:
             raise RunError(
                 f"no gradient reaches {len(starved)} of {len(trained)} trainable tensors "
-                f"({_names(starved)}): they would never change, leave them out of adapter.targets"
+                f"({names_of(starved)}): they would never change, leave them out of adapter.targets"
             )
 
 
 def _starved(name: str, parameter: Tensor) -> bool:
     if parameter.grad is None:
         return True
-    return "lora_A" not in name and not bool(parameter.grad.any())
+    return "lora_A" not in name and not bool(whole(parameter.grad).any())
 
 
 def _parameters(optimizer: Optimizer) -> list[Any]:
@@ -118,9 +120,10 @@ def _parameters(optimizer: Optimizer) -> list[Any]:
 def _finite(optimizer: Optimizer) -> bool:
     """Whether all gradients are finite: their norm is then."""
     gradients = [parameter.grad for parameter in _parameters(optimizer) if parameter.grad is not None]
-    return bool(torch.isfinite(torch.nn.utils.get_total_norm(gradients)))
+    return bool(torch.isfinite(whole(torch.nn.utils.get_total_norm(gradients))))
 
 
-def _names(names: list[str]) -> str:
+def names_of(names: Sequence[str]) -> str:
+    """The first few of some names, and how many more there are."""
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     return ", ".join(names[:MOST_NAMES]) + more

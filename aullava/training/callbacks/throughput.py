@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import torch
 from lightning import Callback, LightningModule, Trainer
 
 from aullava.text.batch import AUBatch
+from aullava.training.processes import total
 
 
 class Throughput(Callback):
@@ -46,14 +48,20 @@ class Throughput(Callback):
         self._tokens += int(batch.attention_mask.sum())
         log_every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]  # set by a helper of its own
         if trainer.logger is not None and (batch_idx + 1) % log_every == 0:
-            trainer.logger.log_metrics(self.rates(), step=trainer.global_step)
+            trainer.logger.log_metrics(self._of_all(), step=trainer.global_step)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """A validation between two batches is no waiting for data."""
         self._last_end = None
 
+    def _of_all(self) -> dict[str, float]:
+        """The rates of all processes together, and their mean share of waiting."""
+        mine = self.rates()
+        *rates, waited, processes = total(torch.tensor([*mine.values(), 1.0], dtype=torch.float64)).tolist()
+        return dict(zip(mine, [*rates, waited / processes], strict=True))
+
     def rates(self) -> dict[str, float]:
-        """Means since the start of the run."""
+        """Means since the start of the run, of this process."""
         total = max(self._busy + self._waited, 1e-9)
         return {
             "throughput/images_per_second": self._images / total,
