@@ -127,7 +127,8 @@ def build(shape: Shape, dtype: torch.dtype) -> tuple[FaceLanguageModel, Any]:
     )
     vision, llm = CLIPVisionModel(vision_config).to(dtype), LlamaForCausalLM(text_config).to(dtype)
     projector: Any = build_projector("linear", shape.vision_width, shape.width).to(dtype)
-    ours = FaceLanguageModel(as_encoder(vision, vision_config.image_size, "patches"), projector, llm).eval()
+    encoder = as_encoder(vision, vision_config.image_size, "patches", (shape.vision_layers,))
+    ours = FaceLanguageModel(encoder, projector, llm).eval()
     config = LlavaConfig(
         vision_config=vision_config,
         text_config=text_config,
