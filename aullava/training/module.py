@@ -24,6 +24,9 @@ from aullava.training.processes import total
 from aullava.training.strategies import bring_together, share_out, take_apart
 from datamodules.action_units import UNKNOWN, Scale
 
+Rows = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Keys [N], answers, labels and probabilities [N, A] of a dataset, as `ScoreBook.rows` gives them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -46,6 +49,10 @@ class AULightningModule(LightningModule):
         max_steps: optimiser steps of the run, for the schedule.
         decoder: writes the answers that are scored; None: the reference.
         expectation: whether intensities are scored by their expectation instead of the number written.
+
+    Attributes:
+        scores: of the last validation or test; `rows`: what they were made of, by dataset; `rows_step`: the
+            step of the weights that gave them.
     """
 
     def __init__(
@@ -73,6 +80,8 @@ class AULightningModule(LightningModule):
             ScoreBook(one.aus, one.scale, one.present_from) for one in amounts
         )
         self.scores: dict[str, float] = {}
+        self.rows: dict[str, Rows] = {}
+        self.rows_step = -1
         # Frozen weights are not in a checkpoint, and so not missed when it is loaded.
         self.strict_loading = False
 
@@ -184,10 +193,11 @@ class AULightningModule(LightningModule):
 
     def _close(self, stage: str) -> None:
         """Scores of all datasets under ``<stage>/<dataset>/<score>``."""
-        self.scores = {}
+        self.scores, self.rows, self.rows_step = {}, {}, self.global_step
         for asked, book in zip(self.datasets, self.books, strict=True):
             assert isinstance(book, ScoreBook)
             self.scores |= {f"{stage}/{asked.name}/{name}": value for name, value in book.compute().items()}
+            self.rows[asked.name] = book.rows()
             book.reset()
             for other in self._other(self.datasets.index(asked)):
                 kind = f"{stage}/{asked.name}/by_{'mode' if self.expectation else 'expectation'}"
