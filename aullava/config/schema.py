@@ -107,8 +107,9 @@ class TextConfig:
 class AnswerConfig:
     """How the answer is written (`aullava.text.grammar`)."""
 
-    form: str = choice("named", "list")
-    """named: ``AU1: 0, AU2: 1``. list: ``[0, 1]``. Values of `aullava.text.grammar.AnswerForm`."""
+    form: str = choice("named", "list", "compact")
+    """named: ``AU1: 0, AU2: 1``. list: ``[0, 1]``. compact: ``[0,1]``, and intensities as two digits
+    (``[35,07]``; 1.00 becomes 0.99). Values of `aullava.text.grammar.AnswerForm`."""
 
 
 @dataclass

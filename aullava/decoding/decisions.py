@@ -78,9 +78,9 @@ def _reading(scale: Scale, decisions: Sequence[Decision]) -> tuple[Tensor, Tenso
 
 
 def _intensity(decisions: Sequence[Decision]) -> tuple[Tensor, Tensor, Tensor]:
-    """As `_reading` for "0.37": the hundredths count as independent of the tenths."""
-    units, *digits = decisions
-    probability = _chosen(units)
+    """As `_reading` for "0.37" or "37": the hundredths count as independent of the tenths."""
+    digits = [decision for decision in decisions if decision.step.slot.role != "units"]
+    probability = torch.ones(len(digits[0].choices), device=digits[0].probs.device)
     mean, variance = torch.zeros_like(probability), torch.zeros_like(probability)
     for decision in digits:
         slot = decision.step.slot
@@ -88,6 +88,10 @@ def _intensity(decisions: Sequence[Decision]) -> tuple[Tensor, Tensor, Tensor]:
         more, wider = _moments(decision.probs, values)
         probability = probability * _chosen(decision)
         mean, variance = mean + more, variance + wider
+    if len(digits) == len(decisions):
+        return probability, mean, variance.clamp(min=0).sqrt()
+    units = decisions[0]
+    probability = probability * _chosen(units)
     full = units.choices == units.step.slot.choices.index("1")
     mean = torch.where(full, BELOW_ONE, mean)  # the digits after "1." can only be 0
     one = units.probs[:, units.step.slot.choices.index("1")]

@@ -87,10 +87,11 @@ class SlotTable:
 
     def choices_of(self, values: npt.NDArray[np.float32]) -> Tensor:
         """The choices [B, S] of answers that give `values` [B, A], each on its scale; UNKNOWN is 0."""
-        top = {Scale.PRESENCE: 1, Scale.LEVEL: 5, Scale.INTENSITY: 1}[self.grammar.scale]
-        amounts = np.rint(np.clip(values, 0, top) * 100).astype(np.int64)
+        amounts = np.rint(np.clip(values, 0, self.grammar.scale.top) * 100).astype(np.int64)
         if self.grammar.scale is not Scale.INTENSITY:
             amounts = (amounts + 50) // 100 * 100
+        elif len(self.steps) < 3 * len(self.grammar.aus):  # no digit before the point
+            amounts = amounts.clip(max=99)
         place = {au: column for column, au in enumerate(self.grammar.aus)}
         digits = [
             amounts[:, place[step.slot.au]] // WORTH[step.slot.role] % 10 for step in self.steps
