@@ -101,10 +101,27 @@ def _at_least(least: int) -> Callable[[str], int]:
 
 def _predict(parts: argparse.ArgumentParser) -> None:
     parts.add_argument("run", type=Path, metavar="RUN", help=_RUN)
-    parts.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="pictures of one face each")
+    about = "pictures, videos, folders, patterns such as 'faces/*.png', stores of `aullava prepare`"
+    parts.add_argument("inputs", nargs="+", metavar="INPUT", help=about)
     formats = "presence, level, intensity, or several with commas between; default: those trained"
     parts.add_argument("--formats", help=formats)
-    parts.add_argument("--out", type=Path, metavar="DIR", help="write tables and drawings into this folder")
+    about = "columns of these only, such as AU1,AU12; questions about none of them are not asked"
+    parts.add_argument("--aus", metavar="AU1,AU2", help=about)
+    about = "write predictions.csv into this folder; without it the answers are printed only"
+    parts.add_argument("--out", type=Path, metavar="DIR", help=about)
+    about = "draw each picture's answers, and an annotated video of each video"
+    parts.add_argument("--overlays", action="store_true", help=about)
+    parts.add_argument("--parquet", action="store_true", help="also write predictions.parquet")
+    parts.add_argument("--openface", action="store_true", help="also write the table as OpenFace 2.2 would")
+    parts.add_argument("--resume", action="store_true", help="go on with a table that was not finished")
+    about = "cut faces out by this detector (yunet) where training showed whole pictures"
+    parts.add_argument("--detector", metavar="NAME", help=about)
+    about = "cpu, cuda, cuda:1, ...; default: a GPU if there is one"
+    parts.add_argument("--device", default="auto", help=about)
+    about = "of all weights; default: as in training"
+    parts.add_argument("--dtype", choices=("float32", "bfloat16"), help=about)
+    about = "faces looked at together; changes speed and memory, not answers; default: the run's"
+    parts.add_argument("--batch-size", type=_at_least(1), metavar="N", help=about)
 
 
 def _compare(parts: argparse.ArgumentParser) -> None:

@@ -29,10 +29,14 @@ class Baselines:
     Args:
         encoder: the frozen encoder of the run.
         preprocess: its image preprocessor.
+
+    Attributes:
+        probes: the linear probe of every dataset that was scored.
     """
 
     def __init__(self, encoder: VisionEncoder, preprocess: ImagePreprocessor) -> None:
         self._features = FaceFeatures(encoder, preprocess)
+        self.probes: dict[str, LinearProbe] = {}
         self._spaces: dict[tuple[str, tuple[int, ...]], FeatureSpace] = {}
 
     def scores(self, data: AUDataModule, limit: int | None) -> dict[str, dict[str, float]]:
@@ -55,6 +59,7 @@ class Baselines:
             scale=scale,
             criterion=Criterion.PCC,
         )
+        self.probes[data.name] = probe
         answers = probe.answer(self._features.of(data, test).flatten(1))
         constants = {ZERO: always_zero(len(test), count)}
         if scale is not Scale.INTENSITY:

@@ -19,6 +19,9 @@ from aullava.boards import board_callbacks
 from aullava.config.changes import flat
 from aullava.config.rules import SHARDED
 from aullava.config.schema import Config, DatasetConfig, FacesConfig
+from aullava.decoding.decoder import Decoder, Reference
+from aullava.decoding.drafts import Reader
+from aullava.decoding.one_pass import OnePass
 from aullava.launch import say_at_last
 from aullava.models.adapters import add_lora
 from aullava.models.errors import ModelError
@@ -153,8 +156,21 @@ def build_data(config: Config) -> Mixture:
     return Mixture(datasets, loading, mixing)
 
 
+def build_decoder(
+    config: Config, model: FaceLanguageModel, collator: Collator, reader: Reader | None = None
+) -> Decoder:
+    """What writes the answers of this model; `reader` guesses them from features."""
+    if config.decoding.method == "generate":
+        return Reference(model, collator)
+    return OnePass(model, collator, reader)
+
+
 def build_module(
-    config: Config, model: FaceLanguageModel, collator: Collator, data: Mixture
+    config: Config,
+    model: FaceLanguageModel,
+    collator: Collator,
+    data: Mixture,
+    reader: Reader | None = None,
 ) -> AULightningModule:
     """Model, questions and optimiser as one Lightning module; the data learn how to make batches."""
     data.connect(collator, collator.prompts)
@@ -162,7 +178,11 @@ def build_module(
         Asked(member.name, member.asked_aus, member.coded_scale(), own_thresholds(member))
         for member in data.members
     ]
-    return AULightningModule(model, collator, asked, config.optim, config.trainer.max_steps)
+    decoder = build_decoder(config, model, collator, reader)
+    expectation = config.decoding.intensity == "expectation"
+    return AULightningModule(
+        model, collator, asked, config.optim, config.trainer.max_steps, decoder, expectation
+    )
 
 
 def build_trainer(

@@ -6,6 +6,7 @@ Imports nothing heavy. What a verb needs is imported when it runs, after its wor
 from __future__ import annotations
 
 import argparse
+import glob
 import os
 import sys
 import traceback
@@ -137,14 +138,19 @@ def _score(arguments: argparse.Namespace, split: Literal["val", "test"]) -> int:
 def _predict(arguments: argparse.Namespace) -> int:
     _check_run(arguments.run, ())
     formats = _formats(arguments.formats)
-    for image in arguments.images:
-        if not image.is_file():
-            raise UsageError(f"there is no image {image}: give the files of pictures")
-    from aullava.jobs import predict
+    aus = None if arguments.aus is None else tuple(_unit(word) for word in arguments.aus.split(","))
+    beside = [word for word in ("overlays", "parquet", "openface", "resume") if getattr(arguments, word)]
+    if beside and arguments.out is None:
+        raise UsageError(f"--{beside[0]} writes beside the table: give --out DIR too")
+    for word in arguments.inputs:
+        if not glob.has_magic(word) and not Path(word).exists():
+            raise UsageError(f"there is no image {word}: give pictures, videos, folders or stores")
+    from aullava.prediction import Wanted, predict
 
-    written = predict(arguments.run, arguments.images, formats, arguments.out)
-    if written is not None:
-        print(f"written: {written}")
+    names = {field.name for field in fields(Wanted)} - {"formats", "aus"}
+    chosen = {name: value for name, value in vars(arguments).items() if name in names}
+    for path in predict(arguments.run, arguments.inputs, Wanted(formats, aus, **chosen)):
+        print(f"written: {path}")
     return 0
 
 
@@ -336,6 +342,17 @@ def _formats(text: str | None) -> tuple[str, ...] | None:
         if word not in list(Scale):
             raise UsageError(f"there is no answer format '{word}', {hint(word, list(Scale))}")
     return words
+
+
+def _unit(word: str) -> str:
+    """The code of one Action Unit, which may be written as 12 too."""
+    from datamodules.action_units import codes
+
+    code = word.strip().upper()
+    code = f"AU{code}" if code[:1].isdigit() else code
+    if code not in codes():
+        raise UsageError(f"there is no Action Unit '{word.strip()}', {hint(code, codes())}")
+    return code
 
 
 def _print_scores(scores: Mapping[str, float]) -> None:

@@ -16,7 +16,8 @@ from aullava.config.fragments import EXPERIMENTS
 from aullava.config.load import resolve
 from aullava.config.schema import Config
 from aullava.evaluation.tables import text_table
-from aullava.jobs import evaluate, fit, predict
+from aullava.jobs import evaluate, fit
+from aullava.prediction import Wanted, predict
 from aullava.training.run_folder import update_result
 from aullava.vocabulary import vocabulary
 from datamodules.action_units import Scale
@@ -98,12 +99,13 @@ def _one_face(run: Path, data: Mixture) -> None:
     face.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(face), cv2.cvtColor(member.sample(row).image, cv2.COLOR_RGB2BGR))
     print(f"\nOne face of a held-out person ({member.index.sample_ids[row]}), asked in every format:")
-    predict(run, [face], None, face.parent)
+    predict(run, [str(face)], Wanted())
+    predict(run, [str(face)], Wanted(out=face.parent, overlays=True))
 
 
 def _goodbye(run: Path, config: Config, seconds: float) -> None:
     result = json.loads((run / "result.json").read_text())
     print(f"\n{len(result)} scores in {run / 'result.json'}")
-    print(f"picture: {run / 'demo' / '0001_face.png'}")
+    print(f"picture: {run / 'demo' / 'overlays' / '0001_face.png'}")
     print(f"curves:  tensorboard --logdir {shlex.quote(config.runs_dir)}   (then open http://localhost:6006)")
     print(f"done in {seconds:.0f} s")

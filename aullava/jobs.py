@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 from lightning import Trainer, seed_everything
-from PIL import Image
 
 from aullava.answer_records import keep_test, keep_validation
 from aullava.baselines import Baselines
 from aullava.batch_size import with_fitting_batch
 from aullava.build import (
     build_collator,
-    build_data,
     build_model,
     build_module,
     build_trainer,
@@ -30,27 +24,20 @@ from aullava.config.load import Resolved, resolve
 from aullava.config.schema import Config
 from aullava.config.show import save
 from aullava.dataset_findings import keep_findings
-from aullava.decoding.generate import answer_samples
-from aullava.evaluation.draw import answers_card
 from aullava.models.vision import ImagePreprocessor
-from aullava.models.vlm import FaceLanguageModel
 from aullava.parts import fresh_parts, ready_data
+from aullava.probe_files import KeptProbes, save_probes
 from aullava.resumption import for_this_world, refuse_another_run
-from aullava.text.answer import Answer
-from aullava.text.collate import Collator
 from aullava.training.callbacks.go_on import GoOn
 from aullava.training.checkpoint import load_weights, save_weights
 from aullava.training.errors import RunError
 from aullava.training.module import AULightningModule
 from aullava.training.processes import Processes, joined
-from aullava.training.run_folder import new_run, update_result, versions, whole_file, write_json, write_text
+from aullava.training.run_folder import new_run, update_result, versions, write_json, write_text
 from aullava.training.snapshots import newest_snapshot, remove_drafts
 from aullava.training.strategies import refuse_machine
 from aullava.vocabulary import vocabulary
-from datamodules.action_units import UNKNOWN, Scale
-from datamodules.images import read_image
 from datamodules.mixture import Mixture
-from datamodules.sample import AUSample
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # loader processes are forked after its first use
 
@@ -150,7 +137,9 @@ def evaluate(run: Path, split: Literal["val", "test"], overrides: Sequence[str] 
     if split == "test" and config.evaluation.baselines:
         preprocess = module.collator.preprocess
         assert isinstance(preprocess, ImagePreprocessor)
-        scores |= baseline_scores(Baselines(module.model.vision, preprocess), data)
+        baselines = Baselines(module.model.vision, preprocess)
+        scores |= baseline_scores(baselines, data)
+        save_probes(run, baselines.probes)
     update_result(run, scores)
     keep_findings(data, run)
     return scores
@@ -160,7 +149,8 @@ def score(config: Config, run: Path, data: Mixture, split: Literal["val", "test"
     """The module with the weights of a run, after it was asked about the people of `data`."""
     model = build_model(config)
     load_weights(model, run)
-    module = build_module(config, model, build_collator(config, model), data)
+    reader = KeptProbes.of_run(run)
+    module = build_module(config, model, build_collator(config, model), data, reader)
     _score(module, data, config, run, split)
     return module
 
@@ -172,46 +162,6 @@ def baseline_scores(baselines: Baselines, data: Mixture) -> dict[str, float]:
         for name, scores in baselines.scores(member, member.loading.test_samples).items():
             found |= {f"baseline/{name}/{member.name}/{score}": value for score, value in scores.items()}
     return found
-
-
-def predict(
-    run: Path, images: Sequence[Path], formats: tuple[str, ...] | None, out: Path | None
-) -> Path | None:
-    """Answer for pictures of one face each, in one or more formats.
-
-    Args:
-        run: folder of the run.
-        images: picture files, the face filling the picture as in the training crops.
-        formats: which questions; None: those that the run was trained on.
-        out: folder for ``answers.csv`` and a drawing per picture; None: the answers are printed only.
-
-    Returns:
-        The table that was written, or None.
-
-    Raises:
-        RunError: a format that the run was not trained on, or a folder that cannot be written to.
-        BrokenImageError: a picture that cannot be read; nothing is written then.
-    """
-    config = resolve(run / "config.yaml", (), vocabulary()).config
-    asked = _asked(config, formats)
-    pictures = [read_image(path) for path in images]
-    model = build_model(config)
-    load_weights(model, run)
-    collator = build_collator(config, model)
-    samples = [_unlabelled(str(path), picture) for path, picture in zip(images, pictures, strict=True)]
-    size = config.data.eval_batch_size
-    parts = [samples[start : start + size] for start in range(0, len(samples), size)]
-    answers = [said for part in parts for said in _answers(model, collator, part, asked)]
-    for path, said in zip(images, answers, strict=True):
-        print(path)
-        for answer in said:
-            print(f"  {answer.scale:<9}  {answer.text}")
-    if out is None:
-        return None
-    try:
-        return _write(out, images, pictures, answers)
-    except OSError as error:
-        raise RunError(f"nothing can be written into {out} ({error.strerror}): give another folder") from None
 
 
 def print_parameters(report: dict[str, dict[str, int]]) -> None:
@@ -275,52 +225,3 @@ def _record(resolved: Resolved, data: Mixture, run: Path) -> None:
         run / "fingerprint.json",
         {"data": data.fingerprint(), **prints, "seed": resolved.config.seed, "crops": crops},
     )
-
-
-def _asked(config: Config, formats: tuple[str, ...] | None) -> list[tuple[Scale, tuple[str, ...]]]:
-    """Scale and codes of every question that the run was trained on, those of the wanted formats."""
-    members = build_data(config).members
-    trained = [(member.coded_scale(), member.asked_aus) for member in members]
-    known = sorted({scale.value for scale, _ in trained})
-    for word in formats or ():
-        if word not in known:
-            raise RunError(f"the run was not trained on the format '{word}': ask for {', '.join(known)}")
-    return [one for one in dict.fromkeys(trained) if formats is None or one[0].value in formats]
-
-
-def _answers(
-    model: FaceLanguageModel,
-    collator: Collator,
-    samples: Sequence[AUSample],
-    asked: Sequence[tuple[Scale, tuple[str, ...]]],
-) -> list[tuple[Answer, ...]]:
-    """The answers of each sample to all questions."""
-    columns = []
-    for scale, aus in asked:
-        unknown = np.full(len(aus), UNKNOWN, np.float32)
-        questions = [replace(one, aus=aus, labels=unknown) for one in samples]
-        columns.append(answer_samples(model, collator, questions, scale, ask_unknown=True))
-    return list(zip(*columns, strict=True))
-
-
-def _unlabelled(name: str, picture: np.ndarray) -> AUSample:
-    return AUSample(name, "predict", name, picture, (), np.zeros(0, np.float32), Scale.PRESENCE)
-
-
-def _write(
-    out: Path, images: Sequence[Path], pictures: Sequence[np.ndarray], answers: Sequence[Sequence[Answer]]
-) -> Path:
-    """One row per picture, Action Unit and format, and a drawing per picture."""
-    out.mkdir(parents=True, exist_ok=True)
-    table = io.StringIO()
-    writer = csv.writer(table)
-    writer.writerow(["file", "format", "au", "value", "probability"])
-    for number, (path, picture, said) in enumerate(zip(images, pictures, answers, strict=True), start=1):
-        for answer in said:
-            rows = zip(answer.aus, answer.values.tolist(), answer.slot_probs.tolist(), strict=True)
-            where = [path, answer.scale.value]
-            writer.writerows([*where, code, f"{value:g}", f"{p:.4f}"] for code, value, p in rows)
-        with whole_file(out / f"{number:04d}_{path.stem}.png") as drawing:
-            Image.fromarray(answers_card(picture, said)).save(drawing)
-    write_text(out / "answers.csv", table.getvalue())
-    return out / "answers.csv"

@@ -9,6 +9,8 @@ is taken for right only when the frame it lands on has a time stamp that was see
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what FFmpeg has to say is in our errors
@@ -189,3 +191,41 @@ class _Decoder:
     def close(self) -> None:
         """Let go of the file."""
         self.capture.release()
+
+
+def stream(path: Path) -> Iterator[tuple[float, Callable[[], npt.NDArray[np.uint8]]]]:
+    """All frames of a video, one after the other.
+
+    Yields:
+        The time of a frame in milliseconds, and what gives it as RGB uint8 [H, W, 3]: to be called before the
+        next one is taken, or not at all.
+
+    Raises:
+        BrokenVideoError: missing, not a video, without a frame; after the last frame: its header says that
+            there are more.
+    """
+    decoder = _Decoder(path, [])
+    try:
+        while decoder.grab():
+            number = decoder.position - 1
+            yield decoder.times[number], partial(decoder.picture, number)
+        if not decoder.position:
+            raise BrokenVideoError.of(path, 0, "it has no frame")
+        stated = int(decoder.capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        if decoder.position < stated:
+            said = f"it ends after {decoder.position} of the {stated} frames that its header says"
+            raise BrokenVideoError.of(path, decoder.position, said)
+    finally:
+        decoder.close()
+
+
+def frame_rate(path: Path) -> float:
+    """Frames a second, as the header says; 25 where it does not.
+
+    Raises:
+        BrokenVideoError: missing, or not a video.
+    """
+    decoder = _Decoder(path, [])
+    rate = float(decoder.capture.get(cv2.CAP_PROP_FPS))
+    decoder.close()
+    return rate if 0 < rate < 1000 else 25.0

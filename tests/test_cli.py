@@ -15,6 +15,7 @@ import pytest
 from aullava.cli import VERBS, _print_scores, main
 from aullava.config.load import Resolved, resolve
 from aullava.config.show import save
+from aullava.prediction import Wanted
 from aullava.vocabulary import vocabulary
 from tests.source_tree import REPOSITORY
 
@@ -195,17 +196,16 @@ class _Jobs(ModuleType):
         self.asked.append((run, split, list(overrides)))
         return {f"{split}/faces/f1_macro": 0.75, "seconds": 2.0}
 
-    def predict(
-        self, run: Path, images: Sequence[Path], formats: tuple[str, ...] | None, out: Path | None
-    ) -> Path | None:
-        self.asked.append((run, list(images), formats, out))
-        return out
+    def predict(self, run: Path, words: Sequence[str], wanted: Wanted) -> list[Path]:
+        self.asked.append((run, list(words), wanted))
+        return [] if wanted.out is None else [wanted.out]
 
 
 @pytest.fixture
 def jobs(monkeypatch: pytest.MonkeyPatch) -> _Jobs:
     fake = _Jobs()
     monkeypatch.setitem(sys.modules, "aullava.jobs", fake)
+    monkeypatch.setattr("aullava.prediction.predict", fake.predict)
     return fake
 
 
@@ -243,14 +243,22 @@ def test_scores_are_printed(
     assert lines == [[f"{split}/faces/f1_macro", "0.7500"], ["seconds", "2.0000"]]
 
 
-def test_predict_hands_over_images_and_formats(
+def test_predict_hands_over_what_is_wanted(
     run: Path, jobs: _Jobs, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("a.png").touch()
-    assert main(["predict", str(run), "a.png", "--formats", "presence, level", "--out", "here"]) == 0
-    assert main(["predict", str(run), "a.png"]) == 0
-    images = [Path("a.png")]
-    assert jobs.asked == [(run, images, ("presence", "level"), Path("here")), (run, images, None, None)]
+    words = ["--formats", "presence, level", "--out", "here", "--aus", "12,AU4", "--overlays", "--resume"]
+    assert main(["predict", str(run), "a.png", *words, "--batch-size", "3"]) == 0
+    assert main(["predict", str(run), "*.png"]) == 0
+    first = Wanted(
+        formats=("presence", "level"),
+        aus=("AU12", "AU4"),
+        out=Path("here"),
+        overlays=True,
+        resume=True,
+        batch_size=3,
+    )
+    assert jobs.asked == [(run, ["a.png"], first), (run, ["*.png"], Wanted())]
     assert capsys.readouterr().out == "written: here\n"
 
 
@@ -271,7 +279,18 @@ def test_predict_hands_over_images_and_formats(
             "mine.yaml is not the folder of a run (it has no config.yaml), "
             "`aullava fit EXPERIMENT` makes one",
         ),
-        (["predict", "runs/mine/1", "no.png"], "there is no image no.png: give the files of pictures"),
+        (
+            ["predict", "runs/mine/1", "no.png"],
+            "there is no image no.png: give pictures, videos, folders or stores",
+        ),
+        (
+            ["predict", "runs/mine/1", "mine.yaml", "--aus", "AU1,99"],
+            "there is no Action Unit '99', did you mean 'AU9'?",
+        ),
+        (
+            ["predict", "runs/mine/1", "mine.yaml", "--openface"],
+            "--openface writes beside the table: give --out DIR too",
+        ),
         (
             ["predict", "runs/mine/1", "mine.yaml", "--formats", "levle"],
             "there is no answer format 'levle', did you mean 'level'?",

@@ -87,7 +87,7 @@ def test_one_face_is_answered_in_every_format_and_drawn(said: str, home: Path) -
     answers = said.partition("asked in every format:")[2]
     for start in ("  presence   AU1: ", "  level      AU1: ", "  intensity  AU43L: "):
         assert start in answers
-    drawing = home / "runs" / "demo" / "1" / "demo" / "0001_face.png"
+    drawing = home / "runs" / "demo" / "1" / "demo" / "overlays" / "0001_face.png"
     picture = np.asarray(Image.open(drawing))
     assert picture.shape[1] > 3 * picture.shape[0] / 2  # three columns of bars beside the face
     assert picture.std() > 10

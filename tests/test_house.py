@@ -17,6 +17,7 @@ MAY_PRINT = (
     "aullava.dataset_findings",
     "aullava.demo",
     "aullava.jobs",
+    "aullava.prediction",
     "aullava.launch",
     "aullava.batch_size",
     "aullava.tiny_backbone",

@@ -1,13 +1,11 @@
-"""fit, validate, test and predict, one after the other, as a user runs them."""
+"""fit, validate and test, one after the other, as a user runs them."""
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 from typing import Any, Never
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -180,66 +178,3 @@ def test_scoring_writes_the_result_only(run: Path, capsys: pytest.CaptureFixture
     assert {name for name in after if after[name] != before.get(name)} <= {"result.json"}
     printed = dict(line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("val/"))
     assert printed["val/synthetic_bp4d/support/AU1"] == "1"
-
-
-# ---- predict
-
-
-def _table(folder: Path) -> list[dict[str, str]]:
-    with (folder / "answers.csv").open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def test_predict_writes_a_table_and_a_drawing(
-    run: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    wide, grey = tmp_path / "wide.jpg", tmp_path / "grey.png"
-    Image.fromarray(np.tile(draw_face(0, 9, 2, 96)[0], (1, 2, 1))).save(wide)
-    Image.open(picture).convert("L").save(grey)
-    images = [picture, wide, grey]
-    assert main(["predict", str(run), *map(str, images), "--out", str(tmp_path / "out")]) == 0
-
-    rows = _table(tmp_path / "out")
-    asked = [("presence", code) for code in BP4D_AUS] + [("level", code) for code in DISFA_AUS]
-    asked += [("intensity", code) for code in FEAFA_AUS]
-    assert [(row["file"], row["format"], row["au"]) for row in rows] == [
-        (str(image), *question) for image in images for question in asked
-    ]
-    values = {scale: {float(row["value"]) for row in rows if row["format"] == scale} for scale in dict(asked)}
-    assert values["presence"] <= {0, 1}
-    assert values["level"] <= set(range(6))
-    assert all(0 <= value <= 1 and round(value, 2) == value for value in values["intensity"])
-    assert all(0 <= float(row["probability"]) <= 1 for row in rows)
-    drawings = sorted(path.name for path in (tmp_path / "out").glob("*.png"))
-    assert drawings == ["0001_müller 1.png", "0002_wide.png", "0003_grey.png"]
-    assert all(np.asarray(Image.open(tmp_path / "out" / name)).std() > 10 for name in drawings)
-    printed = capsys.readouterr().out
-    assert str(picture) in printed
-    assert "intensity  AU43L: " in printed
-    assert len(list((tmp_path / "out").iterdir())) == 4
-
-
-def test_predict_without_a_place_only_prints(
-    run: Path, picture: Path, home: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    before = contents(home)
-    assert main(["predict", str(run), str(picture), "--formats", "presence"]) == 0
-    assert contents(home) == before
-    printed = capsys.readouterr().out.splitlines()
-    assert printed[-2] == str(picture)
-    assert printed[-1].startswith("  presence   AU1: ")
-    assert len(printed) == 2
-
-
-def test_predict_asks_in_the_formats_wanted(run: Path, picture: Path, tmp_path: Path) -> None:
-    words = ["predict", str(run), str(picture), "--formats", "level", "--out", str(tmp_path)]
-    assert main(words) == 0
-    assert [(row["format"], row["au"]) for row in _table(tmp_path)] == [("level", code) for code in DISFA_AUS]
-
-
-def test_answers_do_not_depend_on_what_else_is_asked(run: Path, picture: Path, tmp_path: Path) -> None:
-    assert main(["predict", str(run), str(picture), "--out", str(tmp_path / "one")]) == 0
-    assert main(["predict", str(run), str(picture), str(picture), "--out", str(tmp_path / "two")]) == 0
-    one, two = _table(tmp_path / "one"), _table(tmp_path / "two")
-    values = [[row["value"] for row in rows] for rows in (one, two)]
-    assert values[1] == values[0] * 2

@@ -60,7 +60,7 @@ def test_run_folder_is_complete(run: Path) -> None:
         assert (run / name).is_file(), name
     assert (run / "checkpoints" / "last.safetensors").is_file()
     assert list((run / "tensorboard").glob("events.*"))
-    assert (run / "demo" / "0001_face.png").is_file()
+    assert (run / "demo" / "overlays" / "0001_face.png").is_file()
 
 
 def test_it_looks_at_the_picture(run: Path, result: dict[str, float]) -> None:

@@ -62,18 +62,6 @@ def _refused(words: Sequence[str], kept: Path, capsys: pytest.CaptureFixture[str
     return lines[0].removeprefix("aullava: ")
 
 
-@pytest.mark.parametrize("damage", ["empty", "text", "cut"])
-def test_a_picture_that_cannot_be_read(
-    damage: str, run: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    whole, broken = picture.read_bytes(), tmp_path / "broken.jpg"
-    broken.write_bytes({"empty": b"", "text": b"no picture\n", "cut": whole[: len(whole) // 2]}[damage])
-    words = ["predict", str(run), str(picture), str(broken), "--out", str(tmp_path / "out")]
-    said = _refused(words, tmp_path, capsys)
-    assert str(broken) in said
-    assert not (tmp_path / "out").exists()  # not even for the picture before it
-
-
 @pytest.mark.parametrize(
     ("formats", "said"),
     [

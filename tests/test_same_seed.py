@@ -54,7 +54,7 @@ def _outcome(home: Path, seed: int) -> Outcome:
     return Outcome(
         losses=tuple(event.value for event in events.Scalars("train/loss")),
         weights=load_file(run / "checkpoints" / "last.safetensors"),
-        answers=(home / "answers.csv").read_text(),
+        answers=(home / "predictions.csv").read_text(),
         scores="\n".join(line for line in scores if line.startswith(("test/", "baseline/"))),
     )
 

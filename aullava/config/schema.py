@@ -107,8 +107,9 @@ class TextConfig:
 class AnswerConfig:
     """How the answer is written (`aullava.text.grammar`)."""
 
-    form: str = choice("named", "list")
-    """named: ``AU1: 0, AU2: 1``. list: ``[0, 1]``. Values of `aullava.text.grammar.AnswerForm`."""
+    form: str = choice("named", "list", "compact")
+    """named: ``AU1: 0, AU2: 1``. list: ``[0, 1]``. compact: ``[0,1]``, and intensities as two digits
+    (``[35,07]``; 1.00 becomes 0.99). Values of `aullava.text.grammar.AnswerForm`."""
 
 
 @dataclass
@@ -241,6 +242,18 @@ class StrategyConfig:
 
 
 @dataclass
+class DecodingConfig:
+    """How answers are read off the model; none of it changes what is trained."""
+
+    method: str = choice("one_pass", "generate")
+    """one_pass: the answer is drafted and verified, in about one pass. generate: token by token, the
+    reference; both write the same answers."""
+    intensity: str = choice("expectation", "mode")
+    """What counts as the answer to a question about intensities. expectation: the mean of the distribution
+    over its digits. mode: the number that is written. Levels and presence are always what is written."""
+
+
+@dataclass
 class EvaluationConfig:
     """What the scores are set beside."""
 
@@ -273,6 +286,7 @@ class Config:
     optim: OptimConfig = field(default_factory=OptimConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     strategy: StrategyConfig = field(default_factory=StrategyConfig)
+    decoding: DecodingConfig = field(default_factory=DecodingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
 

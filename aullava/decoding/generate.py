@@ -8,21 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any, Protocol, cast
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from aullava.decoding.decisions import Decision, decide, readings
 from aullava.models.vlm import FaceLanguageModel
 from aullava.text import tokens
 from aullava.text.answer import Answer, Scale
 from aullava.text.batch import PromptBatch
 from aullava.text.collate import Asked, Collator
-from aullava.text.grammar import allowed
-from aullava.text.tokens import FixedToken, SlotToken, TokenGrammar
+from aullava.text.tokens import FixedToken, TokenGrammar
 
 
 class Writer(Protocol):
@@ -31,21 +29,6 @@ class Writer(Protocol):
     def decode(self, ids: list[int], *, skip_special_tokens: bool, clean_up_tokenization_spaces: bool) -> str:
         """The text of ids."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What was chosen at one slot.
-
-    Attributes:
-        step: the slot.
-        choices: [B] int64, which of the slot's choices each row takes.
-        probs: [B, C] float32 over the slot's choices; what is not allowed has 0.
-    """
-
-    step: SlotToken
-    choices: Tensor
-    probs: Tensor
 
 
 def greedy(
@@ -110,12 +93,9 @@ def answer_prompts(
     model: FaceLanguageModel, collator: Collator, prompts: PromptBatch, free: bool = False
 ) -> list[Answer]:
     """As `answer_samples`, for questions that a data loader has batched with `collator`."""
-    groups: dict[tuple[tuple[str, ...], Scale], list[int]] = {}
-    for row, question in enumerate(zip(prompts.asked, prompts.scales, strict=True)):
-        groups.setdefault(question, []).append(row)
     device = next(model.parameters()).device
     answers: dict[int, Answer] = {}
-    for (aus, scale), rows in groups.items():
+    for (aus, scale), rows in by_question(prompts).items():
         grammar = collator.prompt(aus, scale).grammar
         group = _rows(prompts, rows).to(device)
         answer_group = _free_answers if free else _restricted_answers
@@ -123,16 +103,23 @@ def answer_prompts(
     return [answers[row] for row in range(len(prompts.asked))]
 
 
+def by_question(prompts: PromptBatch) -> dict[tuple[tuple[str, ...], Scale], list[int]]:
+    """The rows of a batch by what they are asked: codes and format."""
+    groups: dict[tuple[tuple[str, ...], Scale], list[int]] = {}
+    for row, question in enumerate(zip(prompts.asked, prompts.scales, strict=True)):
+        groups.setdefault(question, []).append(row)
+    return groups
+
+
 def _restricted_answers(
     model: FaceLanguageModel, collator: Collator, prompts: PromptBatch, grammar: TokenGrammar
 ) -> list[Answer]:
     """Answers to one question, held to its grammar."""
     ids, decisions = _restricted(model, prompts, grammar, forced_runs=True)
-    probs = _slot_probs(grammar, decisions)
-    return [
-        Answer.restricted(sample_id, grammar, row, row_probs)
-        for sample_id, row, row_probs in zip(prompts.sample_ids, ids.tolist(), probs, strict=True)
-    ]
+    with evaluating(model):
+        read = readings(grammar, decisions)
+    rows = zip(prompts.sample_ids, ids.tolist(), read, strict=True)
+    return [Answer.restricted(sample_id, grammar, row, reading) for sample_id, row, reading in rows]
 
 
 def _free_answers(
@@ -158,7 +145,7 @@ def _restricted(
     model: FaceLanguageModel, prompts: PromptBatch, grammar: TokenGrammar, forced_runs: bool
 ) -> tuple[Tensor, list[Decision]]:
     """Ids [B, L] of the grammar's length, and what was decided at each slot."""
-    with _evaluating(model):
+    with evaluating(model):
         logits, state = model.prefill(*_inputs(prompts), room=len(grammar.steps))
         ids = torch.empty(len(logits), len(grammar.steps), dtype=torch.int64, device=logits.device)
         decisions: dict[int, Decision] = {}
@@ -172,42 +159,16 @@ def _restricted(
                 logits = model.advance(ids[:, start : start + width], state)
             read = position
             units = None if step.units is None else decisions[step.units.position]
-            decisions[position], ids[:, position] = _decide(logits, step, units)
+            candidates = torch.tensor(step.ids, device=logits.device)
+            decisions[position] = decide(logits[:, candidates].float(), step, units)
+            ids[:, position] = candidates[decisions[position].choices]
     return ids, list(decisions.values())
-
-
-def _decide(logits: Tensor, step: SlotToken, units: Decision | None) -> tuple[Decision, Tensor]:
-    """The likeliest allowed choice of every row, and its id [B]."""
-    candidates = torch.tensor(step.ids, device=logits.device)
-    scores = logits[:, candidates].float()
-    if units is not None:
-        # What is allowed depends on the row by its units digit only: one line of a small table per digit.
-        digits = units.step.slot.choices
-        table = [[choice in allowed(step.slot, digit) for choice in step.slot.choices] for digit in digits]
-        open_choices = torch.tensor(table, device=logits.device)[units.choices]
-        scores = scores.masked_fill(~open_choices, -torch.inf)
-    choices = scores.argmax(dim=1)
-    return Decision(step, choices, scores.softmax(dim=1)), candidates[choices]
-
-
-def _slot_probs(grammar: TokenGrammar, decisions: Sequence[Decision]) -> npt.NDArray[np.float32]:
-    """[B, A] as `Answer.slot_probs` has them."""
-    probs: dict[str, Tensor] = {}
-    for decision in decisions:
-        au, slot = decision.step.slot.au, decision.step.slot
-        if grammar.scale is Scale.PRESENCE:
-            probs[au] = decision.probs[:, slot.choices.index("1")]
-        else:
-            chosen = decision.probs.gather(1, decision.choices[:, None])[:, 0]
-            probs[au] = probs[au] * chosen if au in probs else chosen
-    stacked: npt.NDArray[np.float32] = torch.stack([probs[au] for au in grammar.aus], dim=1).cpu().numpy()
-    return stacked
 
 
 @torch.no_grad()
 def _free(model: FaceLanguageModel, prompts: PromptBatch, eos: int, max_new_tokens: int) -> list[list[int]]:
     """Ids of every row up to its first `eos` or to `max_new_tokens`."""
-    with _evaluating(model):
+    with evaluating(model):
         logits, state = model.prefill(*_inputs(prompts), room=max_new_tokens)
         written = [logits.argmax(dim=1)]
         finished = written[0] == eos
@@ -236,7 +197,7 @@ def _rows(prompts: PromptBatch, rows: list[int]) -> PromptBatch:
 
 
 @contextmanager
-def _evaluating(model: FaceLanguageModel) -> Iterator[None]:
+def evaluating(model: FaceLanguageModel) -> Iterator[None]:
     """No dropout and no autocast while decoding: a fit's validation answers as a later test does."""
     training, device = model.training, next(model.parameters()).device
     model.eval()

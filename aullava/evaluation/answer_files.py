@@ -23,7 +23,7 @@ from aullava.evaluation.errors import ComparisonError
 PRESENCE, LEVEL, INTENSITY, PROBABILITY = "presence", "level", "intensity", "probability"
 FILE_WORDS: Final = ("file", "image", "input", "input_image_path", "path_to_frame")
 FRAME_WORDS: Final = ("frame", "frame_idx")
-VIDEO_WORDS: Final = ("video", "input")
+VIDEO_WORDS: Final = ("video", "input", "file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,14 @@ class Program:
 OPENFACE: Final = Program(
     "OpenFace", ((re.compile(r"AU(\d\d)_c"), PRESENCE), (re.compile(r"AU(\d\d)_r"), LEVEL)), 1, True
 )
+WIDE: Final = Program("AU-LLaVA", OPENFACE.columns)
+"""What `aullava predict` writes: OpenFace's columns beside its own, frames counted from 0."""
 LIBREFACE: Final = Program(
     "LibreFace", ((re.compile(r"au_(\d+)"), PRESENCE), (re.compile(r"au_(\d+)_intensity"), LEVEL))
 )
 PY_FEAT: Final = Program("py-feat", ((re.compile(r"AU(\d\d)"), PROBABILITY),))
 OURS: Final = ("file", "format", "au", "value")
+"""A long table: one row for each file, format and Action Unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,11 +204,13 @@ def read_predictions(path: Path, by: str, first_frame: int) -> Predictions:
 
 
 def _program(table: Table) -> Program:
+    if {"file", "certified"} <= set(table.header):
+        return WIDE
     for program in (OPENFACE, LIBREFACE, PY_FEAT):
         if any(pattern.fullmatch(name) for name in table.header for pattern, _ in program.columns):
             return program
     raise ComparisonError(
-        f"{table.path}:1: no column is known: give a CSV of `aullava predict` (file, format, au, value), "
+        f"{table.path}:1: no column is known: give a CSV of `aullava predict`, "
         "OpenFace (AU01_c, AU01_r), py-feat (AU01) or LibreFace (au_1, au_1_intensity)"
     )
 

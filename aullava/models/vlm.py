@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from transformers import Cache, DynamicCache, PreTrainedModel, StaticCache
 
 from aullava.models.errors import CheckpointMismatchError, ModelError
+from aullava.models.passes import AnswerPasses
 from aullava.models.shared_prefix import Shared, read_shared
 from aullava.models.vision import VisionEncoder
 
@@ -58,7 +59,7 @@ class DecodeState:
     positions: Tensor
 
 
-class FaceLanguageModel(nn.Module):
+class FaceLanguageModel(AnswerPasses):
     """Frozen vision encoder, projector, language model.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -19,6 +19,25 @@ __all__ = ["Answer", "Scale"]  # decoding speaks of an answer's scale and may im
 Floats = npt.NDArray[np.float32]
 
 
+def _none() -> Floats:
+    return np.zeros(0, dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What the slots of one answer say beside its text, all [A] float32 in the order of its Action Units.
+
+    Attributes:
+        probs: as `Answer.slot_probs`.
+        expected: as `Answer.expected`.
+        spread: as `Answer.spread`.
+    """
+
+    probs: Floats
+    expected: Floats
+    spread: Floats
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """One answer.
@@ -32,6 +51,11 @@ class Answer:
         valid: whether the text follows the grammar to its end; an answer that does not never means "absent".
         slot_probs: [A] float32, among what the grammar allows: the probability of "1" for presence, of what
             was chosen for levels and intensities (the product over its digits); NaN in free answers.
+        expected: [A] float32, the mean of what the grammar allows, by its probabilities, on the scale of
+            `values`; NaN in free answers, empty where nobody computed it.
+        spread: [A] float32, the standard deviation that belongs to it.
+        certified: whether unrestricted greedy decoding would have written this very text; None: not found
+            out.
     """
 
     sample_id: str
@@ -41,12 +65,32 @@ class Answer:
     values: Floats
     valid: bool
     slot_probs: Floats
+    expected: Floats = field(default_factory=_none)
+    spread: Floats = field(default_factory=_none)
+    certified: bool | None = None
 
     @classmethod
-    def restricted(cls, sample_id: str, grammar: TokenGrammar, ids: list[int], slot_probs: Floats) -> Self:
+    def restricted(
+        cls,
+        sample_id: str,
+        grammar: TokenGrammar,
+        ids: list[int],
+        readings: Readings,
+        certified: bool | None = None,
+    ) -> Self:
         """An answer whose ids were chosen among those that `grammar` allows."""
-        values = grammar.decode(ids)
-        return cls(sample_id, grammar.aus, grammar.scale, grammar.text(ids), values, True, slot_probs)
+        return cls(
+            sample_id=sample_id,
+            aus=grammar.aus,
+            scale=grammar.scale,
+            text=grammar.text(ids),
+            values=grammar.decode(ids),
+            valid=True,
+            slot_probs=readings.probs,
+            expected=readings.expected,
+            spread=readings.spread,
+            certified=certified,
+        )
 
     @classmethod
     def free(cls, sample_id: str, grammar: TokenGrammar, form: AnswerForm, text: str, finished: bool) -> Self:
@@ -60,7 +104,6 @@ class Answer:
             finished: whether the model ended the answer by itself.
         """
         values: Floats | None = None
-        no_probs = np.full(len(grammar.aus), np.nan, dtype=np.float32)
         # An answer that cannot be read is a result to be counted, not a mistake of the user.
         try:
             values = parse_answer(text, grammar.aus, grammar.scale, form) if finished else None
@@ -69,4 +112,5 @@ class Answer:
         valid = values is not None
         if values is None:
             values = np.full(len(grammar.aus), UNKNOWN, dtype=np.float32)
-        return cls(sample_id, grammar.aus, grammar.scale, text, values, valid, no_probs)
+        no = np.full(len(grammar.aus), np.nan, dtype=np.float32)
+        return cls(sample_id, grammar.aus, grammar.scale, text, values, valid, no, no, no, valid)

@@ -5,6 +5,7 @@ Everything in an answer is known from the question, except the value of each Act
     presence   "AU1: " [0|1] ", AU2: " [0|1]                   (named form)
     level      "[" [0..5] ", " [0..5] "]"                      (list form)
     intensity  "AU1: " [0|1] "." [0..9] [0..9]                 (after "1." both digits are 0)
+    intensity  "[" [0..9] [0..9] "," [0..9] [0..9] "]"         (compact form: hundredths, at most 99)
 
 Intensities are rounded half up to 0.01, in decimal arithmetic on the label as it is written: the shortest
 decimal number that is the label's float32 value (0.345 is 0.35 although the nearest float32 lies below it).
@@ -38,6 +39,7 @@ class AnswerForm(StrEnum):
 
     NAMED = "named"  # AU1: 0, AU2: 1
     LIST = "list"  # [0, 1]
+    COMPACT = "compact"  # [0,1], and [35,07] for 0.35 and 0.07: 1.00 is written as 99
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +80,18 @@ def answer_template(aus: Sequence[str], scale: Scale, form: AnswerForm) -> Templ
         raise TextError(f"{', '.join(twice)} is asked more than once: name every Action Unit once")
     pieces: list[Fixed | Slot] = []
     for place, au in enumerate(aus):
-        if form is AnswerForm.NAMED:
-            lead = f"{au}: " if place == 0 else f", {au}: "
-        else:
-            lead = "[" if place == 0 else ", "
-        pieces += [Fixed(lead), *_value_slots(au, scale)]
-    if form is AnswerForm.LIST:
+        first, between = {
+            AnswerForm.NAMED: (f"{au}: ", f", {au}: "),
+            AnswerForm.LIST: ("[", ", "),
+            AnswerForm.COMPACT: ("[", ","),
+        }[form]
+        pieces += [Fixed(between if place else first), *_value_slots(au, scale, form)]
+    if form is not AnswerForm.NAMED:
         pieces.append(Fixed("]"))
     return tuple(pieces)
 
 
-def _value_slots(au: str, scale: Scale) -> Template:
+def _value_slots(au: str, scale: Scale, form: AnswerForm) -> Template:
     """The slots of one Action Unit's value."""
     match scale:
         case Scale.PRESENCE:
@@ -96,8 +99,10 @@ def _value_slots(au: str, scale: Scale) -> Template:
         case Scale.LEVEL:
             return (Slot(au, "value", DIGITS[:6]),)
         case Scale.INTENSITY:
-            units = Slot(au, "units", DIGITS[:2])
-            return (units, Fixed("."), Slot(au, "tenths", DIGITS), Slot(au, "hundredths", DIGITS))
+            digits = (Slot(au, "tenths", DIGITS), Slot(au, "hundredths", DIGITS))
+            if form is AnswerForm.COMPACT:
+                return digits
+            return (Slot(au, "units", DIGITS[:2]), Fixed("."), *digits)
 
 
 def allowed(slot: Slot, units: str | None) -> tuple[str, ...]:
@@ -132,8 +137,16 @@ def hundredths(au: str, scale: Scale, value: float) -> int:
     return int((written * 100).quantize(Decimal(1), rounding=ROUND_HALF_UP))
 
 
-def answer_choices(aus: Sequence[str], scale: Scale, values: Values) -> tuple[str, ...]:
+def answer_choices(
+    aus: Sequence[str], scale: Scale, values: Values, has_units: bool = True
+) -> tuple[str, ...]:
     """What stands in each slot when the answer gives `values`, in the order of `slots`.
+
+    Args:
+        aus: the codes.
+        scale: of the values.
+        values: [A].
+        has_units: whether an intensity has a digit before the point; without it 1.00 becomes 0.99.
 
     Raises:
         TextError: the numbers of codes and values differ, or a value is not a known value of its scale.
@@ -143,6 +156,9 @@ def answer_choices(aus: Sequence[str], scale: Scale, values: Values) -> tuple[st
     chosen: list[str] = []
     for au, value in zip(aus, values, strict=True):
         amount = hundredths(au, scale, float(value))
+        if scale is Scale.INTENSITY and not has_units:
+            chosen += f"{min(amount, 99):02d}"
+            continue
         units, rest = divmod(amount, 100)
         chosen += [str(units), *f"{rest:02d}"] if scale is Scale.INTENSITY else [str(units)]
     return tuple(chosen)
@@ -154,7 +170,8 @@ def answer_pieces(aus: Sequence[str], scale: Scale, values: Values, form: Answer
     Raises:
         TextError: as `answer_template` and `answer_choices`.
     """
-    return filled(answer_template(aus, scale, form), answer_choices(aus, scale, values))
+    template = answer_template(aus, scale, form)
+    return filled(template, answer_choices(aus, scale, values, form is not AnswerForm.COMPACT))
 
 
 def answer_text(aus: Sequence[str], scale: Scale, values: Values, form: AnswerForm) -> str:

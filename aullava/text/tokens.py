@@ -25,6 +25,7 @@ from aullava.text.grammar import (
     answer_choices,
     answer_template,
     filled,
+    slots,
     values_of,
 )
 from datamodules.action_units import Scale
@@ -192,7 +193,8 @@ class TokenGrammar:
         Raises:
             TextError: as `answer_choices`.
         """
-        chosen = iter(answer_choices(self.aus, self.scale, values))
+        has_units = self.scale is not Scale.INTENSITY or len(slots(self.template)) == 3 * len(self.aus)
+        chosen = iter(answer_choices(self.aus, self.scale, values, has_units))
         return tuple(
             step.id if isinstance(step, FixedToken) else step.id_of(next(chosen)) for step in self.steps
         )

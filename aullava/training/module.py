@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 
 from aullava.config.schema import OptimConfig
-from aullava.decoding.generate import answer_prompts
+from aullava.decoding.decoder import Decoder, Reference
 from aullava.evaluation.scores import ScoreBook
 from aullava.models.vlm import FaceLanguageModel
 from aullava.text.answer import Answer
@@ -47,6 +47,8 @@ class AULightningModule(LightningModule):
         datasets: what is asked of each dataset, in the order of the evaluation loaders.
         optim: learning rates, warm-up, decay.
         max_steps: optimiser steps of the run, for the schedule.
+        decoder: writes the answers that are scored; None: the reference.
+        expectation: whether intensities are scored by their expectation instead of the number written.
 
     Attributes:
         scores: of the last validation or test; `rows`: what they were made of, by dataset; `rows_step`: the
@@ -60,6 +62,8 @@ class AULightningModule(LightningModule):
         datasets: Sequence[Asked],
         optim: OptimConfig,
         max_steps: int,
+        decoder: Decoder | None = None,
+        expectation: bool = False,
     ) -> None:
         super().__init__()
         self.model = model
@@ -67,7 +71,14 @@ class AULightningModule(LightningModule):
         self.datasets = tuple(datasets)
         self.optim = optim
         self.max_steps = max_steps
+        self.decoder = Reference(model, collator) if decoder is None else decoder
+        self.expectation = expectation
         self.books = nn.ModuleList(ScoreBook(one.aus, one.scale, one.present_from) for one in datasets)
+        # Intensities are also scored as the reading that does not count.
+        amounts = [one for one in datasets if one.scale is Scale.INTENSITY]
+        self.other_books = nn.ModuleList(
+            ScoreBook(one.aus, one.scale, one.present_from) for one in amounts
+        )
         self.scores: dict[str, float] = {}
         self.rows: dict[str, Rows] = {}
         self.rows_step = -1
@@ -124,6 +135,14 @@ class AULightningModule(LightningModule):
         """Answers of one batch, added to the scores of its dataset."""
         return self._score(batch, dataloader_idx)
 
+    def on_validation_epoch_start(self) -> None:
+        """The weights may have changed."""
+        self.decoder.forget()
+
+    def on_test_epoch_start(self) -> None:
+        """The weights may have changed."""
+        self.decoder.forget()
+
     def on_validation_epoch_end(self) -> None:
         """Log all scores of a validation."""
         self._close("val")
@@ -144,17 +163,33 @@ class AULightningModule(LightningModule):
         checkpoint["state_dict"] = {name: tensor for name, tensor in state.items() if name in trained}
 
     def _score(self, batch: PromptBatch, dataset: int) -> dict[str, list[Answer]]:
-        answers = answer_prompts(self.model, self.collator, batch)
-        book = self.books[dataset]
-        assert isinstance(book, ScoreBook)
+        answers = self.decoder.answers(batch)
         probabilities = answered_probabilities(answers, batch)
-        book.update(
-            answered_values(answers, batch),
-            batch.targets,
-            probabilities=probabilities,
-            ids=batch.sample_ids,
-        )
+        for book, expectation in self._books(dataset):
+            book.update(
+                answered_values(answers, batch, expectation),
+                batch.targets,
+                probabilities=probabilities,
+                ids=batch.sample_ids,
+            )
         return {"answers": answers}
+
+    def _books(self, dataset: int) -> list[tuple[ScoreBook, bool]]:
+        """The score books of a dataset, each with whether it scores expectations."""
+        book, *others = self.books[dataset], *self._other(dataset)
+        assert isinstance(book, ScoreBook)
+        if not others:
+            return [(book, False)]
+        return [(book, self.expectation), (others[0], not self.expectation)]
+
+    def _other(self, dataset: int) -> list[ScoreBook]:
+        """The book of the reading that does not count; none but for intensities."""
+        amounts = [place for place, one in enumerate(self.datasets) if one.scale is Scale.INTENSITY]
+        if dataset not in amounts:
+            return []
+        book = self.other_books[amounts.index(dataset)]
+        assert isinstance(book, ScoreBook)
+        return [book]
 
     def _close(self, stage: str) -> None:
         """Scores of all datasets under ``<stage>/<dataset>/<score>``."""
@@ -164,6 +199,11 @@ class AULightningModule(LightningModule):
             self.scores |= {f"{stage}/{asked.name}/{name}": value for name, value in book.compute().items()}
             self.rows[asked.name] = book.rows()
             book.reset()
+            for other in self._other(self.datasets.index(asked)):
+                kind = f"{stage}/{asked.name}/by_{'mode' if self.expectation else 'expectation'}"
+                means = {name: value for name, value in other.compute().items() if name.endswith("_macro")}
+                self.scores |= {f"{kind}/{name}": value for name, value in means.items()}
+                other.reset()
         self.log_dict({key: value for key, value in self.scores.items() if np.isfinite(value)})
 
 
@@ -181,9 +221,16 @@ def loss_by_format(losses: Tensor, batch: AUBatch, formats: Sequence[Scale]) -> 
     return pairs.new_zeros(len(formats), 2).index_add_(0, column, pairs)
 
 
-def answered_values(answers: Sequence[Answer], batch: PromptBatch) -> Tensor:
-    """The answers in the columns of the targets, float32 [B, A]; UNKNOWN where nothing was asked or read."""
-    return _in_columns([answer.values for answer in answers], answers, batch)
+def answered_values(answers: Sequence[Answer], batch: PromptBatch, expectation: bool = False) -> Tensor:
+    """The answers in the columns of the targets, float32 [B, A]; UNKNOWN where nothing was asked or read.
+
+    Args:
+        answers: of the batch.
+        batch: of one dataset.
+        expectation: take the expectation of each answer instead of what it says.
+    """
+    said = [answer.expected if expectation and answer.valid else answer.values for answer in answers]
+    return _in_columns(said, answers, batch)
 
 
 def answered_probabilities(answers: Sequence[Answer], batch: PromptBatch) -> Tensor:

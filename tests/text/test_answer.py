@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aullava.text.answer import Answer
+from aullava.text.answer import Answer, Readings
 from aullava.text.grammar import AnswerForm
 from aullava.text.tokens import TokenGrammar, Tokenizer
 from datamodules.action_units import UNKNOWN, Scale
@@ -16,8 +16,10 @@ def grammar(tokenizer: Tokenizer) -> TokenGrammar:
 
 def test_a_restricted_answer_says_what_its_ids_say(grammar: TokenGrammar) -> None:
     ids = list(grammar.encode([0.35, 1.0]))
-    answer = Answer.restricted("a", grammar, ids, np.array([0.5, 0.25], dtype=np.float32))
-    assert (answer.text, answer.valid) == ("AU1: 0.35, AU4: 1.00", True)
+    readings = Readings(*np.array([[0.5] * 2, [0.25] * 2, [0.125] * 2], np.float32))
+    answer = Answer.restricted("a", grammar, ids, readings, certified=True)
+    assert (answer.text, answer.valid, answer.certified) == ("AU1: 0.35, AU4: 1.00", True, True)
+    assert [answer.slot_probs[0], answer.expected[0], answer.spread[0]] == [0.5, 0.25, 0.125]
     np.testing.assert_array_equal(answer.values, np.array([0.35, 1.0], dtype=np.float32))
 
 

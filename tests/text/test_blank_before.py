@@ -51,7 +51,7 @@ def test_questions_are_what_they_say(llama: Tokenizer, order: Order) -> None:
 @pytest.mark.parametrize("form", AnswerForm)
 @pytest.mark.parametrize("scale", Scale)
 def test_answers_keep_one_token_for_each_decision(llama: Tokenizer, scale: Scale, form: AnswerForm) -> None:
-    values = [1.0] + [0.0] * 23
+    values = [0.5 if scale is Scale.INTENSITY else 1.0] + [0.0] * 23
     grammar = TokenGrammar.compile(llama, FEAFA_AUS, scale, form)
     ids = grammar.encode(values)
     assert spelled(llama, ids) == answer_text(FEAFA_AUS, scale, values, form)

@@ -79,4 +79,5 @@ def test_words_of_a_configuration() -> None:
     assert choose(Layout, "plain", "text.layout") is Layout.PLAIN
     with pytest.raises(TextError) as caught:
         choose(AnswerForm, "named_list", "answer.form")
-    assert str(caught.value) == "answer.form: 'named_list' is none of named, list; choose one of them"
+    said = "answer.form: 'named_list' is none of named, list, compact; choose one of them"
+    assert str(caught.value) == said

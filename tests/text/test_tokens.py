@@ -23,6 +23,8 @@ def test_round_trip_through_ids(tokenizer: Tokenizer, scale: Scale, form: Answer
     for _ in range(20):
         aus = tuple(rng.permutation(codes())[: rng.integers(1, 25)].tolist())
         values = random_values(scale, len(aus), rng)
+        if (form, scale) == (AnswerForm.COMPACT, Scale.INTENSITY):
+            values = values.clip(max=np.float32(0.99))
         grammar = TokenGrammar.compile(tokenizer, aus, scale, form)
         ids = grammar.encode(values)
         assert np.array_equal(grammar.decode(ids), values)

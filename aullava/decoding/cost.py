@@ -1,0 +1,92 @@
+"""What decides between one pass over a drafted answer and one pass for each slot.
+
+A pass takes a fixed time (reading the weights, starting kernels) and a time for each token. Counted in
+tokens, the fixed part is the overhead: where a batch of answers is short against it, one pass over everything
+drafted is cheap, even if it has to be repeated; where it is long (large batches), tokens that are read twice
+cost more than passes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+LAUNCH_WORK: Final = 7.5e7
+"""Multiply-adds of one weight matrix entry each that pass while a pass is started: divided by the parameters,
+the tokens that starting costs."""
+WEIGHTS: Final = {"cpu": 8.0, "cuda": 150.0}
+"""Tokens whose arithmetic takes as long as reading the weights once."""
+OTHER_DEVICE: Final = 32.0
+
+
+@dataclass(frozen=True, slots=True)
+class PassCost:
+    """What a pass costs before its first token.
+
+    Attributes:
+        overhead: in tokens.
+    """
+
+    overhead: float
+
+    @classmethod
+    def of(cls, parameters: int, device: str) -> PassCost:
+        """Of a language model with so many parameters; measured by `benchmarks/decoding.py`."""
+        return cls(WEIGHTS.get(device, OTHER_DEVICE) + LAUNCH_WORK / max(parameters, 1))
+
+    def drafts_pay(self, rows: int, slots: int, tokens: int, again: float) -> bool:
+        """Whether reading all that is drafted is expected to cost less than one pass for each slot.
+
+        Args:
+            rows: answers in the batch.
+            slots: decisions left.
+            tokens: tokens left in each answer.
+            again: the share of the tokens that are expected to be read a second time.
+        """
+        return (slots - 1) * self.overhead >= rows * tokens * again
+
+
+@dataclass(slots=True)
+class Experience:
+    """How much of what was drafted had to be read again, first drafts and later ones apart.
+
+    Attributes:
+        read: tokens read in a first pass over drafts; begins with a few imagined ones.
+        again: those of them that were read again.
+    """
+
+    read: list[float] = field(default_factory=lambda: [1000.0, 1000.0])
+    again: list[float] = field(default_factory=lambda: [300.0, 100.0])
+
+    def share(self, later: bool) -> float:
+        """The share that was read again."""
+        return self.again[later] / self.read[later]
+
+    def note(self, later: bool, read: int, again: int) -> None:
+        """Add what one batch needed."""
+        self.read[later] += read
+        self.again[later] += again
+
+
+@dataclass(slots=True)
+class PassCounts:
+    """What decoding has cost so far.
+
+    Attributes:
+        rows: answers.
+        passes: passes that each answer took part in, added up; 1 is the least an answer can have.
+        tokens: answer tokens read, those read again included.
+        answer_tokens: answer tokens of the finished answers.
+        certified: answers that free decoding would have written too.
+    """
+
+    rows: int = 0
+    passes: int = 0
+    tokens: int = 0
+    answer_tokens: int = 0
+    certified: int = 0
+
+    @property
+    def passes_per_row(self) -> float:
+        """Mean number of passes of an answer; NaN before the first."""
+        return self.passes / self.rows if self.rows else float("nan")

@@ -1,0 +1,189 @@
+"""Answers by draft and verification: the same as `aullava.decoding.generate` writes, in about one pass.
+
+What stands before the image in a question is read once and kept; the answer is drafted, read together with
+the question, and corrected where the model says otherwise (`aullava.decoding.verify`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from aullava.decoding.cost import Experience, PassCost, PassCounts
+from aullava.decoding.decisions import readings
+from aullava.decoding.drafts import Prior, Reader
+from aullava.decoding.generate import by_question, evaluating
+from aullava.decoding.slots import SlotTable
+from aullava.decoding.verify import Question, Verification
+from aullava.models.key_values import KeyValues
+from aullava.models.vlm import FaceLanguageModel
+from aullava.text.answer import Answer, Scale
+from aullava.text.batch import PromptBatch
+from aullava.text.collate import Collator
+
+BEGINNINGS: Final = 8
+"""Beginnings of questions that are kept read: a 7B model takes half a megabyte for each of their tokens."""
+
+QuestionKey = tuple[tuple[str, ...], Scale]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is kept of one question."""
+
+    question: Question
+    beginning: tuple[int, ...]
+    prior: Prior
+    experience: Experience
+
+
+class OnePass:
+    """Decodes answers; keeps what questions share, so it must be told when weights change (`forget`).
+
+    Args:
+        model: on any device.
+        collator: writes the questions.
+        reader: guesses answers from features, for drafts; None: there is none.
+        certify: find out for every answer whether free decoding would have written it. Without it the head
+            of the language model runs on the words of the choices alone.
+        share: read what stands before the image once per question instead of once per face.
+
+    Attributes:
+        counts: what decoding has cost so far.
+    """
+
+    def __init__(
+        self,
+        model: FaceLanguageModel,
+        collator: Collator,
+        reader: Reader | None = None,
+        certify: bool = True,
+        share: bool = True,
+    ) -> None:
+        self.model = model
+        self.collator = collator
+        self.reader = reader
+        self.certify = certify
+        self.share = share
+        self.counts = PassCounts()
+        self._parameters = sum(one.numel() for one in model.llm.parameters())
+        self._known: dict[QuestionKey, _Known] = {}
+        self._beginnings: dict[tuple[int, ...], KeyValues] = {}
+        self._checked = False
+
+    def forget(self) -> None:
+        """Drop what was computed with the weights of before."""
+        self._beginnings.clear()
+
+    def answers(self, prompts: PromptBatch) -> list[Answer]:
+        """Answers to questions that a data loader has batched, as `answer_prompts` of the reference."""
+        found: dict[int, Answer] = {}
+        pixels = prompts.pixel_values.to(self._device)
+        with evaluating(self.model):
+            features = self.model.see(pixels)
+        for (aus, scale), rows in by_question(prompts).items():
+            ids = [prompts.sample_ids[row] for row in rows]
+            found.update(zip(rows, self.ask(features[rows], ids, aus, scale), strict=True))
+        return [found[row] for row in range(len(prompts.asked))]
+
+    def see(self, images: Sequence[npt.NDArray[np.uint8]]) -> Tensor:
+        """Features of faces RGB uint8 [H, W, 3]; `ask` may be called several times with the same ones."""
+        with evaluating(self.model):
+            return self.model.see(self.collator.preprocess(list(images)).to(self._device))
+
+    def ask(
+        self,
+        features: Tensor,
+        sample_ids: Sequence[str],
+        aus: tuple[str, ...],
+        scale: Scale,
+        drafts: npt.NDArray[np.float32] | None = None,
+    ) -> list[Answer]:
+        """One question about every face.
+
+        Args:
+            features: [B, N, D] from `see`.
+            sample_ids: B names.
+            aus: codes of the Action Units, in order.
+            scale: the format of the answer.
+            drafts: float32 [B, A], what the answers will probably say (as in the frame before).
+
+        Returns:
+            B answers, in order.
+
+        Raises:
+            TextError: the question cannot be written.
+            ModelError: the language model does not end in a linear head.
+        """
+        if not self._checked:  # not sooner: a model may be sharded after it was built
+            with evaluating(self.model):
+                self.model.check_head()
+            self._checked = True
+        known = self._question(aus, scale)
+        table, question = known.question.table, known.question
+        with evaluating(self.model):
+            choices = self._drafted(known, features, drafts)
+            run = Verification(self.model, question, choices, self._cost, known.experience)
+            run.run(features, self._state(known))
+            read = readings(table.grammar, table.decisions(run.choices, run.scores))
+        known.prior.learn(run.choices)
+        certified = run.certified()
+        self.counts.rows += len(features)
+        self.counts.passes += int(run.passes.sum())
+        self.counts.tokens += run.tokens
+        self.counts.answer_tokens += len(features) * len(table.grammar.steps)
+        self.counts.certified += int(certified.sum())
+        ids = table.answer_ids(run.choices).tolist()
+        sure = certified.tolist() if self.certify else [None] * len(features)
+        return [
+            Answer.restricted(name, table.grammar, row, reading, agreed)
+            for name, row, reading, agreed in zip(sample_ids, ids, read, sure, strict=True)
+        ]
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    @property
+    def _cost(self) -> PassCost:
+        return PassCost.of(self._parameters, self._device.type)
+
+    def _question(self, aus: tuple[str, ...], scale: Scale) -> _Known:
+        """The question in ids, cut at the image."""
+        key = (aus, scale)
+        if key not in self._known:
+            prompt = self.collator.prompt(aus, scale)
+            cut = prompt.image.index(True) if self.share else 0
+            table = SlotTable(prompt.grammar, self._device)
+            ids = torch.tensor(prompt.ids[cut:], device=self._device)
+            image = torch.tensor(prompt.image[cut:], device=self._device)
+            question = Question(ids, image, table, self.certify)
+            self._known[key] = _Known(question, prompt.ids[:cut], Prior(table), Experience())
+        return self._known[key]
+
+    def _drafted(self, known: _Known, features: Tensor, drafts: npt.NDArray[np.float32] | None) -> Tensor:
+        """The choices [B, S] to begin with."""
+        table = known.question.table
+        if drafts is None and self.reader is not None:
+            drafts = self.reader.guess(features, table.grammar.aus, table.grammar.scale)
+        return known.prior.draft(len(features)) if drafts is None else table.choices_of(drafts)
+
+    def _state(self, known: _Known) -> KeyValues:
+        """Keys and values of what stands before the image, with room for the rest."""
+        room = len(known.question.ids) + len(known.question.table.grammar.steps)
+        beginning = known.beginning
+        if not beginning:
+            return KeyValues.empty(int(self.model.llm.config.num_hidden_layers), room)
+        read = self._beginnings.pop(beginning, None)
+        if read is None:
+            read = self.model.read_beginning(torch.tensor(beginning, device=self._device))
+            while len(self._beginnings) >= BEGINNINGS:
+                del self._beginnings[next(iter(self._beginnings))]
+        self._beginnings[beginning] = read  # at the end: the first one is the longest unused
+        return read.after(room)

@@ -1,0 +1,190 @@
+"""Draft and verify: read a whole drafted answer at once, correct what the model would have said, go on there.
+
+The logits at a slot hang on what stands before it alone. So the first slot that differs from its draft is
+decided for good, everything before it too, and everything behind it is a new draft. When nothing differs any
+more, the answer is the one that restricted greedy decoding writes token by token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from aullava.decoding.cost import Experience, PassCost
+from aullava.decoding.slots import SlotTable, slot_positions
+from aullava.models.key_values import KeyValues
+from aullava.models.vlm import FaceLanguageModel
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What all rows of a batch are asked.
+
+    Attributes:
+        ids: int64 [Q], the question behind what `state` has read.
+        image: bool [Q], the image's places.
+        table: the slots of the answer.
+        certify: whether every token is compared with the likeliest of the whole vocabulary.
+    """
+
+    ids: Tensor
+    image: Tensor
+    table: SlotTable
+    certify: bool
+
+
+@dataclass(slots=True)
+class _Part:
+    """Rows that go through the passes together: all have read `done` tokens of their answers."""
+
+    rows: Tensor
+    done: int
+    state: KeyValues
+
+
+class Verification:
+    """One question about a batch of faces, on its way to the answers.
+
+    Args:
+        model: in eval mode.
+        question: what is asked.
+        drafts: [B, S] choices to begin with.
+        cost: of a pass.
+        experience: of earlier batches; this one is added to it.
+
+    Attributes:
+        choices: [B, S] int64, final when `run` has ended.
+        scores: [B, S, C] float32, the logits that decided them.
+        agrees: [B, L] bool, whether each token is the likeliest of the whole vocabulary; all false without
+            `certify`.
+        passes: [B] int64, passes that each row took part in.
+        tokens: answer tokens read by all rows together.
+    """
+
+    def __init__(
+        self,
+        model: FaceLanguageModel,
+        question: Question,
+        drafts: Tensor,
+        cost: PassCost,
+        experience: Experience,
+    ) -> None:
+        self.model = model
+        self.question = question
+        self.table = question.table
+        self.cost = cost
+        self.experience = experience
+        rows, slots = drafts.shape
+        self.choices = drafts.clone()
+        self.scores = torch.zeros(rows, slots, self.table.ids.shape[1], device=drafts.device)
+        length = len(self.table.grammar.steps)
+        self.agrees = torch.zeros(rows, length, dtype=torch.bool, device=drafts.device)
+        self.passes = torch.zeros(rows, dtype=torch.int64, device=drafts.device)
+        self.tokens = 0
+        # The end of the sequence is never read; without a certificate, nothing behind the last slot is.
+        self._end = length - 1 if question.certify else self.table.positions[-1]
+
+    @torch.no_grad()
+    def run(self, features: Tensor, state: KeyValues) -> None:
+        """Read until every answer is final.
+
+        Args:
+            features: [B, N, D] of the faces.
+            state: what stands before the question, with room for question and answer.
+        """
+        rows = torch.arange(len(features), device=self.choices.device)
+        stop = self._until(len(rows), -1, later=False)
+        drafts = self.table.answer_ids(self.choices)[:, :stop]
+        question = self.question
+        hidden = self.model.read_questions(features, question.ids, question.image, drafts, state)
+        start = state.length - stop
+        reads = [len(rows) * stop]
+        waiting = list(self._parts(rows, self._settle(rows, hidden, 0), state, start))
+        while waiting:
+            later, waiting = waiting, []
+            reads.append(0)
+            for part in later:
+                stop = self._until(len(part.rows), part.done, later=True)
+                ids = self.table.answer_ids(self.choices[part.rows])[:, part.done : stop]
+                hidden = self.model.read_on(ids, part.state)
+                reads[-1] += ids.numel()
+                done = self._settle(part.rows, hidden, part.done + 1)
+                waiting += self._parts(part.rows, done, part.state, start)
+        self.tokens = sum(reads)
+        self._learn(reads)
+
+    def certified(self) -> Tensor:
+        """[B] bool: rows that free greedy decoding would have written to the letter."""
+        return self.agrees.all(dim=1)
+
+    def _until(self, rows: int, done: int, later: bool) -> int:
+        """Up to which position the next pass reads: the end, or the next slot."""
+        first, last = self.table.between(done + 1, self._end)
+        again = self.experience.share(later)
+        if first == last or self.cost.drafts_pay(rows, last - first, self._end - max(done, 0), again):
+            return self._end
+        return self.table.positions[first]
+
+    def _settle(self, rows: Tensor, hidden: Tensor, first: int) -> Tensor:
+        """Compare drafts with what the model says at positions `first` and on.
+
+        Returns:
+            [r] how many tokens of each answer are right and read; the token after them is known.
+        """
+        table, last = self.table, first + hidden.shape[1] - 1
+        slots = table.between(first, last)
+        self.passes[rows] += 1
+        places = slot_positions(table, slots, first)
+        if self.question.certify:
+            likeliest, logits = self.model.judged(hidden, table.columns)
+            logits = logits[:, places]
+        elif places:
+            logits = self.model.scored(hidden[:, places], table.columns)
+        done = torch.full_like(rows, last)
+        if places:
+            scores = table.scores(logits, slots)
+            drafted = self.choices[rows]
+            chosen = table.chosen(scores, slots, drafted)
+            self.choices[rows] = chosen
+            self.scores[rows, slots[0] : slots[1]] = scores
+            wrong = (chosen != drafted)[:, slice(*slots)]
+            where = torch.tensor(table.positions[slice(*slots)], device=rows.device)
+            done = torch.where(wrong.any(dim=1), where[wrong.int().argmax(dim=1)], done)
+        if self.question.certify:
+            ids = table.answer_ids(self.choices[rows])
+            self.agrees[rows, first : last + 1] = likeliest == ids[:, first : last + 1]
+        return done
+
+    def _parts(self, rows: Tensor, done: Tensor, state: KeyValues, start: int) -> Iterator[_Part]:
+        """What is left to do, in parts that share a pass."""
+        order = done.argsort(stable=True)
+        sorted_done = done[order].tolist()
+        open_rows = sum(one < self._end for one in sorted_done)
+        for begin, end in self._cuts(sorted_done[:open_rows]):
+            picked, at = order[begin:end], sorted_done[begin]
+            if len(picked) == len(rows):
+                state.cut_back(start + at)
+                yield _Part(rows, at, state)
+            else:
+                yield _Part(rows[picked], at, state.picked(picked, start + at))
+
+    def _cuts(self, done: list[int]) -> list[tuple[int, int]]:
+        """Ranges of rows, sorted by how far they are, so that no row reads more again than a pass costs."""
+        if not done:
+            return []
+        gains = [(len(done) - at) * (done[at] - done[0]) for at in range(len(done))]
+        best = max(range(len(done)), key=gains.__getitem__)
+        if gains[best] <= self.cost.overhead:
+            return [(0, len(done))]
+        after = [(best + begin, best + end) for begin, end in self._cuts(done[best:])]
+        return [*self._cuts(done[:best]), *after]
+
+    def _learn(self, reads: list[int]) -> None:
+        """Note how much was read a second time, for first drafts and for later ones."""
+        if reads[0] >= len(self.choices) * self._end:
+            self.experience.note(False, reads[0], sum(reads[1:]))
+            if len(reads) > 1:
+                self.experience.note(True, reads[1], sum(reads[2:]))

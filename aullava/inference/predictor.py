@@ -1,0 +1,180 @@
+"""A trained run as something to ask: pictures in, answers out, in batches and in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+
+from aullava.build import DTYPES, build_collator, build_model
+from aullava.config.load import resolve
+from aullava.decoding.one_pass import OnePass
+from aullava.inference.pictures import Image, Picture
+from aullava.inference.questions import Cutter, Question, run_questions
+from aullava.probe_files import KeptProbes
+from aullava.text.answer import Answer
+from aullava.training.checkpoint import load_weights
+from aullava.vocabulary import vocabulary
+from datamodules.errors import DatasetError
+from datamodules.faces import FaceCrop
+
+NO_FACE = "no face found"
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What was found out about one picture.
+
+    Attributes:
+        picture: it.
+        image: RGB uint8 [H, W, 3] as read; None if it could not be.
+        face: the crop that the first question saw; None without a face.
+        answers: one for each question of the predictor, in order; empty without a face.
+        reason: why there are none; else empty.
+    """
+
+    picture: Picture
+    image: Image | None
+    face: FaceCrop | None
+    answers: tuple[Answer, ...]
+    reason: str
+
+
+@dataclass(slots=True)
+class _Row:
+    """A picture on its way."""
+
+    picture: Picture
+    image: Image | None = None
+    faces: dict[Cutter, FaceCrop] = field(default_factory=dict)
+    reason: str = ""
+
+
+class Predictor:
+    """Asks a trained model; `from_run` makes one.
+
+    Args:
+        decoder: writes the answers.
+        questions: what is asked about every face.
+        batch_size: faces looked at together.
+
+    Attributes:
+        decoder: its `counts` say how many passes the answers took.
+    """
+
+    def __init__(self, decoder: OnePass, questions: Sequence[Question], batch_size: int) -> None:
+        self.decoder = decoder
+        self.questions = tuple(questions)
+        self.batch_size = batch_size
+        self._before: dict[tuple[str, Question], Answer] = {}
+
+    @classmethod
+    def from_run(
+        cls,
+        run: str | Path,
+        formats: Sequence[str] | None = None,
+        aus: Sequence[str] | None = None,
+        device: str = "auto",
+        dtype: str | None = None,
+        batch_size: int | None = None,
+        detector: str | None = None,
+    ) -> Self:
+        """The model of a run with its trained weights.
+
+        Args:
+            run: folder of the run.
+            formats: presence, level, intensity; None: those that it was trained on.
+            aus: codes that matter; questions about none of them are not asked.
+            device: in torch's words; auto: a GPU if there is one.
+            dtype: float32 or bfloat16 for all weights; None: as in training.
+            batch_size: faces looked at together; None: `data.eval_batch_size` of the run.
+            detector: cuts faces out also where training showed whole pictures.
+
+        Raises:
+            ConfigError, RunError, PredictionError: no run, no weights, or nothing of what is wanted.
+        """
+        folder = Path(run)
+        config = resolve(folder / "config.yaml", (), vocabulary()).config
+        questions = run_questions(folder, config, formats, aus, detector)
+        model = build_model(config)
+        load_weights(model, folder)
+        if dtype is not None:
+            model.to(DTYPES[dtype])
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        model.to(device).eval()
+        decoder = OnePass(model, build_collator(config, model), KeptProbes.of_run(folder))
+        return cls(decoder, questions, batch_size or config.data.eval_batch_size)
+
+    def predict(self, pictures: Iterable[Picture]) -> Iterator[Prediction]:
+        """Answers about pictures, in order; holds one batch at a time.
+
+        A frame of a video is drafted with the answer of the frame before.
+        """
+        rows = (self._read(picture) for picture in pictures)
+        while batch := list(islice(rows, self.batch_size)):
+            yield from self._answered(batch)
+
+    def predict_images(self, images: Sequence[Image]) -> list[Prediction]:
+        """Answers about pictures RGB uint8 [H, W, 3]."""
+        named = [Picture(str(number), partial(np.asarray, image)) for number, image in enumerate(images)]
+        return list(self.predict(named))
+
+    def _read(self, picture: Picture) -> _Row:
+        """Read a picture and cut its face out, in every way that a question needs."""
+        row = _Row(picture, reason=picture.reason)
+        if row.reason:
+            return row
+        try:
+            row.image = picture.read()
+        except DatasetError as error:
+            row.reason = str(error)
+            return row
+        for question in self.questions:
+            if question.cutter not in row.faces:
+                face = question.cutter.cut(row.image, picture.cut)
+                if face is None:
+                    row.reason = NO_FACE
+                    break
+                row.faces[question.cutter] = face
+        return row
+
+    def _answered(self, batch: Sequence[_Row]) -> Iterator[Prediction]:
+        rows = [row for row in batch if not row.reason]
+        answers: dict[tuple[int, Question], Answer] = {}
+        for cutter in {question.cutter: None for question in self.questions}:
+            features = self.decoder.see([row.faces[cutter].image for row in rows]) if rows else None
+            for question in self.questions:
+                if features is not None and question.cutter is cutter:
+                    said = self._asked(question, rows, features)
+                    answers |= {(id(row), question): one for row, one in zip(rows, said, strict=True)}
+        for row in batch:
+            if row.reason:
+                yield Prediction(row.picture, row.image, None, (), row.reason)
+                continue
+            found = tuple(answers[id(row), question] for question in self.questions)
+            yield Prediction(row.picture, row.image, row.faces[self.questions[0].cutter], found, "")
+
+    def _asked(self, question: Question, rows: Sequence[_Row], features: torch.Tensor) -> list[Answer]:
+        """The answers of a batch to one question."""
+        names = [row.picture.file for row in rows]
+        if rows[0].picture.frame is None and rows[-1].picture.frame is None:
+            return self.decoder.ask(features, names, question.aus, question.scale)
+        # On a CPU a frame alone costs no more than in a batch, and its draft is better.
+        step = 1 if features.device.type == "cpu" else len(rows)
+        found: list[Answer] = []
+        for start in range(0, len(rows), step):
+            before = self._before.get((names[start], question))
+            part = features[start : start + step]
+            drafts = None if before is None else np.repeat(before.values[None], len(part), axis=0)
+            part_names = names[start : start + step]
+            found += self.decoder.ask(part, part_names, question.aus, question.scale, drafts)
+            self._before = {key: one for key, one in self._before.items() if key[0] == part_names[-1]}
+            self._before[part_names[-1], question] = found[-1]
+        return found

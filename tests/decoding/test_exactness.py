@@ -1,0 +1,64 @@
+"""A thousand faces in each format: the fast decoder says what the slow one says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aullava.build import build_collator, build_data, build_model
+from aullava.cli import main
+from aullava.config.load import resolve
+from aullava.decoding.generate import answer_samples
+from aullava.decoding.one_pass import OnePass
+from aullava.training.checkpoint import load_weights
+from aullava.vocabulary import vocabulary
+from tests.tiny_runs import DATASETS, DEMO
+
+FACES, STEPS = 1000, 60
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that has learned a little: its answers differ from face to face."""
+    home = tmp_path_factory.mktemp("exact")
+    words = [f"runs_dir={home / 'runs'}", f"trainer.max_steps={STEPS}", "trainer.val_samples=4"]
+    words += ["data.batch_size=16", "trainer.accelerator=cpu"]
+    for name in DATASETS:
+        words.append(f"data.datasets.{name}.root={home / 'faces'}")
+        sizes = {"train_people": 10, "test_people": 50, "faces_per_person": 20, "test_faces_per_person": 20}
+        words += [f"data.datasets.{name}.options.{key}={value}" for key, value in sizes.items()]
+    assert main(["fit", DEMO, *words]) == 0
+    return home / "runs" / "demo" / "1"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("member", range(3))
+def test_a_thousand_faces(run: Path, member: int) -> None:
+    config = resolve(run / "config.yaml", (), vocabulary()).config
+    model = build_model(config)
+    load_weights(model, run)
+    model.eval()
+    collator = build_collator(config, model)
+    data = build_data(config)
+    data.prepare_data()
+    data.setup("test")
+    faces = data.members[member]
+    rows = faces.rows("test", FACES)
+    assert len(rows) == FACES
+    decoder = OnePass(model, collator)
+    rng = np.random.default_rng(member)
+    seen, texts = 0, set()
+    while seen < FACES:
+        size = int(rng.choice([1, 3, 16, 50]))  # any composition of batches
+        samples = [faces.sample(row) for row in rows[seen : seen + size]]
+        seen += len(samples)
+        slow = answer_samples(model, collator, samples)
+        free = answer_samples(model, collator, samples, free=True)
+        for one, other, said in zip(decoder.answers(collator.prompts(samples)), slow, free, strict=True):
+            assert one.text == other.text
+            assert one.certified == (said.valid and said.text == one.text)
+            np.testing.assert_allclose(one.slot_probs, other.slot_probs, rtol=0, atol=1e-5)
+            texts.add(one.text)
+    assert len(texts) > 10

@@ -1,0 +1,223 @@
+"""The fast decoder writes what the reference writes, whatever the drafts, the batch and the passes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from torch import Tensor
+
+from aullava.decoding.cost import PassCost
+from aullava.decoding.generate import answer_prompts
+from aullava.decoding.one_pass import OnePass
+from aullava.models.vlm import FaceLanguageModel
+from aullava.text.answer import Answer
+from aullava.text.collate import Collator
+from aullava.text.grammar import AnswerForm
+from datamodules.action_units import Scale
+from tests.checkpoints import Backbone, build_collator, build_model, faces, trained
+from tests.text.helpers import Face
+
+AUS = "AU1 AU12L AU4 AU9"
+
+
+@pytest.fixture(scope="module")
+def model(backbone: Backbone) -> FaceLanguageModel:
+    torch.manual_seed(3)
+    return trained(build_model(backbone))
+
+
+@pytest.fixture(scope="module")
+def collator(backbone: Backbone) -> Collator:
+    return build_collator(backbone)
+
+
+def always(monkeypatch: pytest.MonkeyPatch, drafts: bool) -> None:
+    """Read all that is drafted, or go from slot to slot, whatever it costs."""
+    monkeypatch.setattr(PassCost, "drafts_pay", lambda *_: drafts)
+
+
+def same(ours: Sequence[Answer], theirs: Sequence[Answer]) -> None:
+    for one, other in zip(ours, theirs, strict=True):
+        assert (one.sample_id, one.aus, one.scale, one.text) == (
+            other.sample_id,
+            other.aus,
+            other.scale,
+            other.text,
+        )
+        np.testing.assert_array_equal(one.values, other.values)
+        for name in ("slot_probs", "expected", "spread"):
+            np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("form", list(AnswerForm))
+@pytest.mark.parametrize("scale", list(Scale))
+@pytest.mark.parametrize("drafts", [True, False])
+def test_answers_are_those_of_the_reference(
+    backbone: Backbone,
+    model: FaceLanguageModel,
+    scale: Scale,
+    form: AnswerForm,
+    drafts: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    always(monkeypatch, drafts)
+    collator = build_collator(backbone, form)
+    prompts = collator.prompts(faces(12, AUS, scale))
+    wanted = answer_prompts(model, collator, prompts)
+    assert len({answer.text for answer in wanted}) > 1
+    same(OnePass(model, collator).answers(prompts), wanted)
+
+
+class Guess:
+    """A reader that says what it is told, or noise."""
+
+    def __init__(self, values: npt.NDArray[np.float32] | None) -> None:
+        self.values = values
+
+    def guess(self, features: Tensor, aus: Sequence[str], scale: Scale) -> npt.NDArray[np.float32]:
+        if self.values is not None:
+            return self.values
+        return np.random.default_rng(5).uniform(-1, 6, (len(features), len(aus))).astype(np.float32)
+
+
+@pytest.mark.parametrize("scale", list(Scale))
+def test_a_right_draft_is_read_once(model: FaceLanguageModel, collator: Collator, scale: Scale) -> None:
+    prompts = collator.prompts(faces(6, AUS, scale))
+    wanted = answer_prompts(model, collator, prompts)
+    told = np.stack([answer.values for answer in wanted])
+    decoder = OnePass(model, collator, Guess(told))
+    same(decoder.answers(prompts), wanted)
+    assert (decoder.counts.rows, decoder.counts.passes) == (6, 6)
+    assert decoder.counts.passes_per_row == 1
+    assert decoder.counts.tokens == decoder.counts.answer_tokens - 6  # the end of the sequence is not read
+
+
+@pytest.mark.parametrize("scale", list(Scale))
+def test_a_wrong_draft_changes_nothing(model: FaceLanguageModel, collator: Collator, scale: Scale) -> None:
+    prompts = collator.prompts(faces(6, AUS, scale))
+    wanted = answer_prompts(model, collator, prompts)
+    decoder = OnePass(model, collator, Guess(None))
+    same(decoder.answers(prompts), wanted)
+    assert decoder.counts.passes_per_row > 1
+    same(decoder.answers(prompts), wanted)
+
+
+def test_the_certificate_is_free_decoding(backbone: Backbone, collator: Collator) -> None:
+    """On a model that follows the template for some faces and leaves it for others."""
+    torch.manual_seed(0)
+    model = build_model(backbone)
+    samples = [*faces(4, "AU1 AU4", Scale.PRESENCE), *faces(4, "AU4 AU9", Scale.INTENSITY)]
+    batch = collator(samples)
+    optimiser = torch.optim.AdamW([t for t in model.parameters() if t.requires_grad], lr=2e-2)
+    asked = collator.prompts([*samples, *faces(24, "AU1 AU4", Scale.LEVEL, seed=1)])
+    seen: set[tuple[bool, ...]] = set()
+    for _ in range(12):
+        for _ in range(4):
+            loss = model(
+                batch.pixel_values, batch.input_ids, batch.image_mask, batch.attention_mask, batch.labels
+            ).loss
+            loss.backward()
+            optimiser.step()
+            optimiser.zero_grad()
+        answers = OnePass(model, collator).answers(asked)
+        free = answer_prompts(model, collator, asked, free=True)
+        certified = [answer.certified for answer in answers]
+        assert certified == [
+            one.valid and one.text == other.text for one, other in zip(free, answers, strict=True)
+        ]
+        seen.add(tuple(map(bool, certified)))
+    assert {True, False} == {one for row in seen for one in row}
+
+
+def test_the_rest_of_the_batch_changes_nothing(model: FaceLanguageModel, collator: Collator) -> None:
+    """Three formats, two sets of Action Units, in one batch, alone, and in another order."""
+    asked = [("AU1 AU4", Scale.PRESENCE), (AUS, Scale.INTENSITY), ("AU4", Scale.LEVEL)]
+    kinds = [faces(4, aus, scale) for aus, scale in asked]
+    samples: list[Face] = [sample for trio in zip(*kinds, strict=True) for sample in trio]
+    together = OnePass(model, collator).answers(collator.prompts(samples))
+    assert [answer.sample_id for answer in together] == [sample.sample_id for sample in samples]
+    alone = OnePass(model, collator)
+    same([alone.answers(collator.prompts([sample]))[0] for sample in samples], together)
+    backwards = OnePass(model, collator).answers(collator.prompts(samples[::-1]))
+    same(backwards[::-1], together)
+
+
+def test_the_beginning_of_a_question_is_read_once(
+    model: FaceLanguageModel, collator: Collator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    beginning = model.read_beginning
+
+    def counting(ids: Tensor) -> Any:
+        read.append(len(ids))
+        return beginning(ids)
+
+    monkeypatch.setattr(model, "read_beginning", counting)
+    decoder, whole = OnePass(model, collator), OnePass(model, collator, share=False)
+    for scale in Scale:
+        prompts = collator.prompts(faces(3, AUS, scale))
+        same(decoder.answers(prompts), whole.answers(prompts))
+    cut = collator.prompt(tuple(AUS.split()), Scale.LEVEL).image.index(True)
+    assert read == [cut]  # purpose and definitions are the same in all formats
+    decoder.forget()
+    decoder.answers(prompts)
+    assert read == [cut, cut]
+
+
+@pytest.mark.parametrize("scale", list(Scale))
+def test_the_head_on_a_few_words_gives_the_same_probabilities(
+    model: FaceLanguageModel, collator: Collator, scale: Scale
+) -> None:
+    prompts = collator.prompts(faces(5, AUS, scale))
+    answers = OnePass(model, collator, certify=False).answers(prompts)
+    same(answers, answer_prompts(model, collator, prompts))
+    assert {answer.certified for answer in answers} == {None}
+
+
+def test_rows_that_are_done_cost_nothing_more(
+    model: FaceLanguageModel, collator: Collator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With right drafts for all rows but one, only this one is read again."""
+    always(monkeypatch, True)
+    prompts = collator.prompts(faces(6, AUS, Scale.PRESENCE))
+    wanted = answer_prompts(model, collator, prompts)
+    told = np.stack([answer.values for answer in wanted])
+    told[2, 0] = 1 - told[2, 0]
+    rows: list[int] = []
+    read_on = model.read_on
+
+    def counting(ids: Tensor, state: Any) -> Tensor:
+        rows.append(len(ids))
+        return read_on(ids, state)
+
+    monkeypatch.setattr(model, "read_on", counting)
+    same(OnePass(model, collator, Guess(told)).answers(prompts), wanted)
+    assert rows
+    assert set(rows) == {1}
+
+
+def test_parts_split_where_reading_again_costs_more_than_a_pass(
+    model: FaceLanguageModel, collator: Collator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    always(monkeypatch, True)
+    prompts = collator.prompts(faces(16, AUS, Scale.INTENSITY))
+    wanted = answer_prompts(model, collator, prompts)
+    counts = []
+    for overhead in (0.0, 1e9):
+        monkeypatch.setattr(PassCost, "of", lambda *_, cost=overhead: PassCost(cost))
+        decoder = OnePass(model, collator, Guess(None))
+        same(decoder.answers(prompts), wanted)
+        counts.append(decoder.counts.tokens)
+    assert counts[0] < counts[1]
+
+
+def test_large_batches_go_from_slot_to_slot() -> None:
+    cost = PassCost(16.0)
+    assert cost.drafts_pay(rows=1, slots=12, tokens=79, again=0.5)
+    assert not cost.drafts_pay(rows=64, slots=12, tokens=79, again=0.5)
+    assert cost.drafts_pay(rows=64, slots=12, tokens=79, again=0.01)
