@@ -143,7 +143,9 @@ def build_data(config: Config) -> Mixture:
         val_samples=config.trainer.val_samples,
         test_samples=config.evaluation.test_samples,
     )
-    mixing = MixtureSettings(config.data.temperature, config.data.balance, config.data.shared_people)
+    mixing = MixtureSettings(
+        config.data.temperature, config.data.balance, config.data.shared_people, config.data.shared_image
+    )
     datasets = [build_dataset(name, one, loading) for name, one in config.data.datasets.items()]
     return Mixture(datasets, loading, mixing)
 

@@ -23,19 +23,19 @@ _TRAIN, _TESTED = "train", "validation"
 class AffWild2(StillPictures):
     """Aff-Wild2: the face crops of about 400 labelled videos of the ABAW challenges, 112 x 112.
 
-    Source: Kollias and Zafeiriou, 2019-2024. Access: https://ibug.doc.ic.ac.uk/resources/aff-wild2
-    (agreement).
+    **Source**: Kollias and Zafeiriou, 2019-2024. **Licence**: research only, signed; ask at
+    https://ibug.doc.ic.ac.uk/resources/aff-wild2.
 
-    AUs: 1 2 4 6 7 10 12 15 23 24 25 26, read by the names in the first line of each file. Scale: presence.
-    Missing code: **-1**; a frame with any -1 is dropped as in the challenge, or masked by
-    `options.partly_coded=mask`.
+    **Layout**: see `AffWild2.layout`. **AUs and scale**: presence of 1 2 4 6 7 10 12 15 23 24 25 26, read
+    by the names in the first line of each file. **Missing code**: -1; a frame with any -1 is dropped as
+    in the challenge, or masked by `options.partly_coded=mask`.
 
-    Traps: row i after the header is crop 0000i.jpg (from 1, five digits); **crops are missing where no face
-    was found**, and either side may be longer by a few frames: only frames with both are read, and how many
-    rows have no crop is reported. ``video_left`` and ``video_right`` are other people in the same video:
-    each is a subject of its own. The challenge's folder is called differently from year to year (AU_Set,
-    numbers). Protocol: the people of the validation set are tested, since the test labels are not given
-    out; the number of videos depends on the year.
+    **Known traps**: row i after the header is crop 0000i.jpg (from 1, five digits); **crops are missing
+    where no face was found**, and either side may be longer by a few frames: only frames with both are
+    read, and how many rows have no crop is reported. ``video_left`` and ``video_right`` are other people
+    in the same video: each is a subject of its own. The challenge's folder is called differently from
+    year to year (AU_Set, numbers). Protocol: the people of the validation set are tested, since the test
+    labels are not given out; the number of videos depends on the year.
     """
 
     name = "aff_wild2"

@@ -260,7 +260,15 @@ class AUDataModule(LightningDataModule):
 
     def training_sample(self, row: int, seed: int) -> AUSample:
         """The face of one row as training sees it."""
-        return self._transform(self.sample(row), seed)
+        return self.augmented(self.sample(row), seed)
+
+    def training_samples(self, row: int, seed: int) -> list[AUSample]:
+        """The same as what a loader draws: one question about the face."""
+        return [self.training_sample(row, seed)]
+
+    def augmented(self, sample: AUSample, seed: int) -> AUSample:
+        """A sample as training sees it; the same seed changes the same picture in the same way."""
+        return self._transform(sample, seed)
 
     def pictures(self) -> str:
         """Which pictures the index shows: equal for datasets that show the same ones in the same order."""

@@ -15,19 +15,20 @@ _TESTED = ("sub08", "sub09", "sub10", "sub15", "sub23", "sub26")
 class CASME2(MicroExpressions):
     """CASME II: 255 clips of 26 people, each with onset, apex and offset; the apex frame carries the units.
 
-    Source: Yan et al., PLoS ONE 2014. Access: http://casme.psych.ac.cn/casme/e (a signed agreement).
+    **Source**: Yan et al., PLoS ONE 2014. **Licence**: research only, signed; ask at
+    http://casme.psych.ac.cn/casme/e.
 
-    AUs: `options.units`; no paper fixes a list. Scale: presence; what a cell does not name is absent.
-    Missing code: **?** (alone: nothing is known, the clip is left out; beside other units: what is not
-    named is UNKNOWN).
+    **Layout**: see `CASME2.layout`. **AUs and scale**: presence of `options.units`, since no paper fixes
+    a list; what a cell does not name is absent. **Missing code**: ``?`` (alone: nothing is known, the
+    clip is left out; beside other units: what is not named is UNKNOWN).
 
-    Traps: the table has columns without a name. **The apex is '/' in some rows**: no frame is known to show
-    the units, the clip is left out. L10 is the left side of AU10 (`options.sides`). Subject is a number,
-    its folder is sub01. Frame names are not padded (img46.jpg, reg_img46.jpg), so they are compared by
-    number. A micro-expression is weak: units count as present that are hard to see. `options.around` adds
-    frames next to the apex. Protocols: leave one subject out (default), or OpenGraphAU's tested people (its
-    own validation people are not used; its code misses sub07 by a typing error, here sub07 trains). The
-    objective classes (another workbook) are not read.
+    **Known traps**: the table has columns without a name. **The apex is '/' in some rows**: no frame is
+    known to show the units, the clip is left out. L10 is the left side of AU10 (`options.sides`). Subject
+    is a number, its folder is sub01. Frame names are not padded (img46.jpg, reg_img46.jpg), so they are
+    compared by number. A micro-expression is weak: units count as present that are hard to see.
+    `options.around` adds frames next to the apex. Protocols: leave one subject out (default), or
+    OpenGraphAU's tested people (its own validation people are not used; its code misses sub07 by a typing
+    error, here sub07 trains). The objective classes (another workbook) are not read.
     """
 
     name = "casme2"

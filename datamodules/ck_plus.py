@@ -16,18 +16,18 @@ from datamodules.still_pictures import StillPictures, by_stem, codes_of
 class CKPlus(StillPictures):
     """CK+: 593 sequences of 123 people from neutral to peak; the last frame of each is FACS coded.
 
-    Source: Lucey et al., CVPR Workshops 2010. Access: https://www.jeffcohn.net/Resources (a signed
-    agreement).
+    **Source**: Lucey et al., CVPR Workshops 2010. **Licence**: research only, signed; ask at
+    https://www.jeffcohn.net/Resources.
 
-    AUs: every unit that a FACS file names is present, every other is absent; by default the 25 of
-    OpenGraphAU. Scale: presence, because **intensity 0 means present with unknown intensity**, which no
-    level can say. Missing code: none; a peak without a FACS file was not coded, and one whose file names no
-    unit at all is left out.
+    **Layout**: see `CKPlus.layout`. **AUs and scale**: presence of `options.units`, by default the 25 of
+    OpenGraphAU: what a FACS file names is present, every other is absent. No levels, because intensity 0
+    means present with unknown intensity. **Missing code**: none; a peak without a FACS file was not
+    coded, and one whose file names no unit at all is left out.
 
-    Traps: the numbers are in scientific notation between several spaces, so a row is split at white space
-    and never by position; stray ``.DS_Store`` and ``._*`` files are passed over; the FACS file names its
-    frame. One side of the face is never marked. Emotion and Landmarks are not read and may be absent. There
-    is no official split.
+    **Known traps**: the numbers are in scientific notation between several spaces, so a row is split at
+    white space and never by position; stray ``.DS_Store`` and ``._*`` files are passed over; the FACS
+    file names its frame. One side of the face is never marked. Emotion and Landmarks are not read and may
+    be absent. There is no official split.
     """
 
     name = "ck_plus"

@@ -22,18 +22,19 @@ _NAME = re.compile(r"N_\d+_\d+\.\w+", re.IGNORECASE)
 class EmotioNet(StillPictures):
     """EmotioNet: the 24,600 hand-coded pictures of the 2020 challenge.
 
-    Source: Fabian Benitez-Quiroz et al., CVPR 2016. Access: https://cbcsl.ece.ohio-state.edu (a signed
-    agreement).
+    **Source**: Fabian Benitez-Quiroz et al., CVPR 2016. **Licence**: research only, signed; ask at
+    https://cbcsl.ece.ohio-state.edu.
 
-    AUs: by default 12; the table has 60 columns. Scale: presence. Missing code: **999** (also -1 and empty
-    cells). Rows in which all chosen units are missing are left out.
+    **Layout**: see `EmotioNet.layout`. **AUs and scale**: presence of `options.units`, by default 12; the
+    table has 60 columns. **Missing code**: 999 (also -1 and empty cells). Rows in which all chosen units
+    are missing are left out.
 
-    Traps: column names are quoted twice (``'AU 1'``), **the URLs end with a stray quote**, and they are of
-    two kinds: `URL` of the archive, which holds the picture's name, and `URL orig` of the web. Many are
-    dead, so pictures are found by file name anywhere below Images, and how many are there is reported.
-    Nobody was identified: every picture counts as a person of its own, or, with `options.people=folder`,
-    every folder of the archive does. The other pictures of the archive were coded by a machine and are not
-    read. There is no official split by people.
+    **Known traps**: column names are quoted twice (``'AU 1'``), **the URLs end with a stray quote**, and
+    they are of two kinds: `URL` of the archive, which holds the picture's name, and `URL orig` of the
+    web. Many are dead, so pictures are found by file name anywhere below Images, and how many are there
+    is reported. Nobody was identified: every picture counts as a person of its own, or, with
+    `options.people=folder`, every folder of the archive does. The other pictures of the archive were
+    coded by a machine and are not read. There is no official split by people.
     """
 
     name = "emotionet"

@@ -24,19 +24,20 @@ _UNIT = re.compile(r"AU(\d+)")
 class FABA(StillPictures):
     """FABAInstruct: 15,838 training and 325 evaluation pictures of AffectNet with a description in words.
 
-    Source: Li et al., "Facial Affective Behavior Analysis with Instruction Tuning" (EmoLA), ECCV 2024.
-    Access: https://johnx69.github.io/FABA; the pictures fall under AffectNet's licence.
+    **Source**: Li et al., "Facial Affective Behavior Analysis with Instruction Tuning" (EmoLA), ECCV
+    2024. **Licence**: research only; ask at https://johnx69.github.io/FABA, the pictures fall under
+    AffectNet's.
 
-    AUs: 20, found in the text as AU<number>. Scale: presence; what the text does not name counts as absent.
-    Missing code: a text without a unit says nothing, and its picture is left out. **The labels are
-    pseudo-labels of GPT-4V, not FACS coding**: a unit that it denies in words counts as named. EmoLA's
-    metric joins F1 with ROUGE.
+    **Layout**: see `FABA.layout`. **AUs and scale**: presence of 20, found in the text as AU<number>;
+    what it does not name counts as absent. **Missing code**: none; a text without a unit says nothing,
+    and its picture is left out. **The labels are pseudo-labels of GPT-4V, not FACS coding**: a unit that
+    it denies in words counts as named. EmoLA's metric joins F1 with ROUGE.
 
-    Traps: an entry holds its text as the last answer of `conversations`, in evaluation files also as
-    `label` or `gpt4`; `image` is a path from some folder above (FABAInstruct/train/images/...) or a bare
-    name, so what stands behind ``images/`` is looked for. Nobody was identified: every picture counts as a
-    person of its own. The emotion files and landmarks are not read and may be absent. Protocol: the eval
-    folder is tested.
+    **Known traps**: an entry holds its text as the last answer of `conversations`, in evaluation files
+    also as `label` or `gpt4`; `image` is a path from some folder above (FABAInstruct/train/images/...) or
+    a bare name, so what stands behind ``images/`` is looked for. Nobody was identified: every picture
+    counts as a person of its own. The emotion files and landmarks are not read and may be absent.
+    Protocol: the eval folder is tested.
     """
 
     name = "faba"

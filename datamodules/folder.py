@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from datamodules.action_units import Scale
-from datamodules.base import AUDataModule
 from datamodules.errors import DatasetError
+from datamodules.file_dataset import FileDataset
 from datamodules.findings import Finding
 from datamodules.folder_table import Cell, codes_of, read_header, read_rows
 from datamodules.images import inside, read_image
 from datamodules.index import Index, IndexRows
 from datamodules.labels import label
 from datamodules.options import DatasetSettings, FolderOptions, LoaderSettings
-from datamodules.protocols import Protocol, people_folds
 
 
-class Folder(AUDataModule):
-    """Your own labelled pictures: a table with an image, a subject and one column per Action Unit."""
+class Folder(FileDataset):
+    """Your own labelled pictures: a table with an image, a subject and one column per Action Unit.
+
+    **Source** and **Licence**: your own; nobody need be asked.
+
+    **Layout**: see `Folder.layout`. **AUs and scale**: every column that is called by a code of the FACS
+    vocabulary (``AU12``, ``AU12L``, ``AD34``), on the scale of `options.scale`. **Missing code**:
+    `options.unknown` (-1), an empty cell, ``?`` and NaN.
+
+    **Known traps**: a subject must be one person under one name, or that person is trained on and tested;
+    frames of one video belong to one subject. A copy of a published dataset shows its people
+    (`options.same_people_as`). 0 is absent: what nobody coded stays empty.
+    """
 
     name = "folder"
-    protocols = ("people_folds",)
+    options: FolderOptions
+    options_type = FolderOptions
+    protocols = ("people_folds", "leave_one_subject_out", "own_folds")
     licence = "your own"
     layout = """
         <root>/labels.csv            header: image,subject,AU1,AU2,...  (other columns are not read)
@@ -35,7 +47,6 @@ class Folder(AUDataModule):
 
     def __init__(self, settings: DatasetSettings, loading: LoaderSettings) -> None:
         super().__init__(settings, loading)
-        self.options: FolderOptions = settings.options or FolderOptions()
         self._coded: tuple[str, ...] = ()
 
     def coded_aus(self) -> tuple[str, ...]:
@@ -88,10 +99,6 @@ class Folder(AUDataModule):
     def load_image(self, place: str) -> npt.NDArray[np.uint8]:
         """The picture at a path below the root."""
         return read_image(inside(self.root(), place, self.options.table))
-
-    def protocol(self, name: str, subjects: Sequence[str]) -> Protocol:
-        """People dealt out to folds by a hash of their names."""
-        return people_folds(name, 1, subjects, self.options.folds)
 
     def table(self) -> Path:
         """The label table.

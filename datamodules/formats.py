@@ -143,7 +143,11 @@ class InFormat(AUDataModule):
 
     def sample(self, row: int) -> AUSample:
         """The sample of the dataset with derived labels; same id, same picture."""
-        return replace(self.source.sample(row), labels=self.index.labels[row], scale=self._scale)
+        return self.derived(self.source.sample(row), row)
+
+    def derived(self, sample: AUSample, row: int) -> AUSample:
+        """A sample that the dataset has read already, in this format."""
+        return replace(sample, labels=self.index.labels[row], scale=self._scale)
 
     def pictures(self) -> str:
         """Those of the dataset: what is computed from them is shared."""

@@ -21,20 +21,20 @@ from datamodules.still_pictures import StillPictures, codes_of
 class GFT(StillPictures):
     """GFT: 96 people in 32 groups of three, 172,800 frames (1,800 of each).
 
-    Source: Girard et al., FG 2017. Access: annotations at https://osf.io/7wcyz (CC-BY); the videos by
-    agreement with the University of Pittsburgh.
+    **Source**: Girard et al., FG 2017. **Licence**: annotations CC-BY, at https://osf.io/7wcyz; ask the
+    University of Pittsburgh for the videos (agreement).
 
-    **The format of its annotation files, their missing code and the list of 78 training and 18 test
-    participants are in no public source**, so nothing of them is assumed: you give the list of
-    participants, where their files are, how the columns are called and which units to read (`options`; by
-    default the ten of JAA-Net). Scale: presence or level, by option. Missing code: **every value but 0 and
-    1 (or 0 to 5)**; how many there are is reported. Frames of which no unit is known (occluded, uncoded)
-    are left out.
+    **Layout**: see `GFT.layout`. **The format of its annotation files, their missing code and the list of
+    78 training and 18 test participants are in no public source**, so nothing of them is assumed: you
+    give the list of participants, where their files are, how the columns are called and which units to
+    read. **AUs and scale**: `options.units`, by default the ten of JAA-Net; presence or level, by option.
+    **Missing code**: every value but 0 and 1 (or 0 to 5); how many there are is reported. Frames of which
+    no unit is known (occluded, uncoded) are left out.
 
-    Traps: participants are called 001A, 001B, ... (group and letter); extracted frames are 001A/1.jpg, from
-    1, not padded; the frames may also be read from the videos. Protocols: your list (own_folds: the 18 in
-    one line), people dealt out, or leave one out. The three people of a group are different people, filmed
-    at the same time.
+    **Known traps**: participants are called 001A, 001B, ... (group and letter); extracted frames are
+    001A/1.jpg, from 1, not padded; the frames may also be read from the videos. Protocols: your list
+    (own_folds: the 18 in one line), people dealt out, or leave one out. The three people of a group are
+    different people, filmed at the same time.
     """
 
     name = "gft"

@@ -25,8 +25,12 @@ class Samples(Protocol):
         """The face of one row of the index, with its labels."""
         ...
 
-    def training_sample(self, row: int, seed: int) -> AUSample:
-        """The face of one row as training sees it."""
+
+class TrainingSamples(Protocol):
+    """What is drawn from (`datamodules.together.Together`)."""
+
+    def training_samples(self, row: int, seed: int) -> list[AUSample]:
+        """The face of one row as training sees it, once for each question about it."""
         ...
 
 
@@ -68,19 +72,29 @@ def block_loader(
     )
 
 
-class _Drawn(Dataset[AUSample]):
+class _Drawn(Dataset[list[AUSample]]):
     """Training samples of several datasets by `Draw`."""
 
-    def __init__(self, modules: Sequence[Samples], rows: Sequence[Sequence[int]]) -> None:
+    def __init__(self, modules: Sequence[TrainingSamples], rows: Sequence[Sequence[int]]) -> None:
         self.modules = modules
         self.rows = rows
 
-    def __getitem__(self, draw: Draw) -> AUSample:
-        return self.modules[draw.dataset].training_sample(self.rows[draw.dataset][draw.row], draw.seed)
+    def __getitem__(self, draw: Draw) -> list[AUSample]:
+        return self.modules[draw.dataset].training_samples(self.rows[draw.dataset][draw.row], draw.seed)
+
+
+class _Questions:
+    """Batches all questions about the faces of a batch, face by face; a class, so that it can be pickled."""
+
+    def __init__(self, collate: Collate) -> None:
+        self.collate = collate
+
+    def __call__(self, faces: Sequence[list[AUSample]]) -> Any:
+        return self.collate([sample for face in faces for sample in face])
 
 
 def draw_loader(
-    modules: Sequence[Samples],
+    modules: Sequence[TrainingSamples],
     rows: Sequence[Sequence[int]],
     weights: Sequence[float],
     loading: LoaderSettings,
@@ -88,7 +102,7 @@ def draw_loader(
     trainer: Any = None,
     row_weights: Sequence[npt.NDArray[np.float64] | None] | None = None,
     start: Turns | None = None,
-) -> DataLoader[AUSample]:
+) -> DataLoader[list[AUSample]]:
     """Endless training batches over the rows of several datasets, each batch from one of them.
 
     See `MixtureBatches` for the arguments; rank and number of processes are the trainer's.
@@ -108,7 +122,7 @@ def draw_loader(
         _Drawn(modules, rows),
         batch_sampler=batches,
         num_workers=loading.num_workers,
-        collate_fn=collate,
+        collate_fn=_Questions(collate),
         persistent_workers=loading.num_workers > 0,
         worker_init_fn=leave_signals_to_the_trainer,
         generator=own_generator(loading.seed),

@@ -20,6 +20,7 @@ from datamodules.loaders import Collate, draw_loader
 from datamodules.options import LoaderSettings, MixtureSettings
 from datamodules.overlaps import Members, check_apart, without_overlaps
 from datamodules.sampling import Turns, normed, shares
+from datamodules.together import Together
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +28,9 @@ logger = logging.getLogger(__name__)
 class Mixture(LightningDataModule):
     """The datasets of one unified model, each in one or more answer formats.
 
-    Training batches come from all of them in turn, by weight. Validation and test have one loader per
-    dataset and format, in the order of `members`, since scores are never mixed.
+    Training batches come from all of them in turn, by weight; a face is asked in all formats of its dataset
+    at once, or each format has batches of its own (`MixtureSettings.shared_image`). Validation and test have
+    one loader per dataset and format, in the order of `members`, since scores are never mixed.
 
     Args:
         datasets: the datasets.
@@ -38,6 +40,7 @@ class Mixture(LightningDataModule):
     Attributes:
         datasets: as given.
         members: what is asked: every dataset once for each of its formats.
+        drawn: what training batches come from: every dataset with all its formats, or one by one.
 
     Raises:
         DatasetError: a dataset stands twice, or is asked for a format that it cannot give.
@@ -57,11 +60,15 @@ class Mixture(LightningDataModule):
         self.datasets = tuple(datasets)
         asked = [in_formats(one) for one in datasets]
         self.members = tuple(member for formats in asked for member in formats)
-        self._formats = [len(formats) for formats in asked for _ in formats]
+        self.drawn = tuple(
+            Together(one, questions)
+            for one, formats in zip(datasets, asked, strict=True)
+            for questions in ([formats] if mixing.shared_image else [[member] for member in formats])
+        )
         self.loading = loading
         self.mixing = mixing
         self._collate: Collate = list
-        self._turns = Turns.at_the_beginning(len(self.members))
+        self._turns = Turns.at_the_beginning(len(self.drawn))
         self._training: list[Sequence[int]] = []
 
     def connect(self, collate: Collate, collate_eval: Collate | None = None) -> None:
@@ -118,25 +125,25 @@ class Mixture(LightningDataModule):
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
     def shares(self) -> tuple[float, ...]:
-        """The share of the training batches of each of `members`; the formats of a dataset share its part."""
-        counts = zip(self.members, self._formats, strict=True)
-        weights = [member.settings.weight / formats for member, formats in counts]
+        """The share of the training batches of each of `drawn`; the formats of a dataset share its part."""
+        datasets = [one.dataset for one in self.drawn]
+        weights = [one.settings.weight / datasets.count(one) for one in datasets]
         return shares(weights, [len(rows) for rows in self._training_rows()], self.mixing.temperature)
 
     def train_dataloader(self) -> Any:
-        """Endless batches, each of one dataset in one format."""
+        """Endless batches, each of one dataset, in one or in all of its formats."""
         rows, weights = self._training_rows(), None
         if self.mixing.balance == "rare":
-            weights = [_rare(*pair) for pair in zip(self.members, rows, strict=True)]
+            weights = [_rare(one.dataset, some) for one, some in zip(self.drawn, rows, strict=True)]
         start = self._turns.copy()
         return draw_loader(
-            self.members, rows, self.shares(), self.loading, self._collate, self.trainer, weights, start
+            self.drawn, rows, self.shares(), self.loading, self._collate, self.trainer, weights, start
         )
 
     def _training_rows(self) -> list[Sequence[int]]:
-        """The training faces of each of `members`, looked up once after each `setup`: checkpoints ask too."""
+        """The training faces of each of `drawn`, looked up once after each `setup`: checkpoints ask too."""
         if not self._training:
-            self._training = [member.rows("train") for member in self.members]
+            self._training = [one.dataset.rows("train") for one in self.drawn]
         return self._training
 
     def val_dataloader(self) -> Any:

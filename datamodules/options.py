@@ -76,11 +76,14 @@ class MixtureSettings:
         balance: ``none``, or ``rare``: faces with rare Action Units come more often in training.
         shared_people: what happens to a person who is in different parts of two datasets: ``refuse`` the
             mixture, or ``leave_out`` of training and validation whoever is tested elsewhere.
+        shared_image: whether a face is asked in all formats of its dataset in one batch; otherwise each
+            format has batches of its own.
     """
 
     temperature: float | None = None
     balance: str = "none"
     shared_people: str = "refuse"
+    shared_image: bool = True
 
 
 @dataclass
@@ -125,7 +128,9 @@ class FolderOptions:
     unknown: str = "-1"
     """Text of a cell whose AU was not coded; empty cells are unknown too."""
     folds: int = 3
-    """Folds that the people are divided into."""
+    """Folds of the protocol people_folds."""
+    folds_file: str = ""
+    """Your list for the protocol own_folds: the tested people of one fold in each line."""
     present_from: float | None = None
     """Level or intensity from which a unit counts as present, for the format presence and balance=rare."""
     same_people_as: str = ""

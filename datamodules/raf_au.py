@@ -18,18 +18,20 @@ LABELS = "RAFAU_label.txt"
 class RAFAU(StillPictures):
     """RAF-AU: 4,601 pictures from the web (those of RAF-ML), coded by two experts.
 
-    Source: Yan et al., ACCV 2020. Access: http://www.whdeng.cn/RAF (a signed agreement).
+    **Source**: Yan et al., ACCV 2020. **Licence**: research only, signed; ask at
+    http://www.whdeng.cn/RAF.
 
-    AUs: by default the 13 of the FG 2024 protocol. Scale: presence; what a line does not name is absent.
-    Missing code: **'null'** (253 lines). It is no neutral face: such faces show ordinary emotions, and
-    OpenGraphAU leaves them out, so they are left out here too unless `options.null` is absent.
+    **Layout**: see `RAFAU.layout`. **AUs and scale**: presence of `options.units`, by default the 13 of
+    the FG 2024 protocol; what a line does not name is absent. **Missing code**: 'null' (253 lines). It is
+    no neutral face: such faces show ordinary emotions, and OpenGraphAU leaves them out, so they are left
+    out here too unless `options.null` is absent.
 
-    Traps: 77 different tokens, many with **L or R before the number** for one side of the face. Most users
-    drop the side (the default); with `options.sides=keep`, L12 is AU12L, and a plain 12 is AU12L and AU12R.
-    Whose left is meant is not said; FACS means the person's own. Lines have blanks at their ends. Pictures
-    are named 0001_aligned.jpg with four digits; the numbers are compared, not the names. Nobody was
-    identified: **every picture counts as a person of its own**, and the same face may be in two parts.
-    There is no official split; OpenGraphAU's lists are not public.
+    **Known traps**: 77 different tokens, many with **L or R before the number** for one side of the face.
+    Most users drop the side (the default); with `options.sides=keep`, L12 is AU12L, and a plain 12 is
+    AU12L and AU12R. Whose left is meant is not said; FACS means the person's own. Lines have blanks at
+    their ends. Pictures are named 0001_aligned.jpg with four digits; the numbers are compared, not the
+    names. Nobody was identified: **every picture counts as a person of its own**, and the same face may
+    be in two parts. There is no official split; OpenGraphAU's lists are not public.
     """
 
     name = "raf_au"

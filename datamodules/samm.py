@@ -9,16 +9,17 @@ from datamodules.micro import MicroExpressions
 class SAMM(MicroExpressions):
     """SAMM: 159 micro-expressions of 29 of its 32 people; the apex frame carries the units.
 
-    Source: Davison et al., IEEE TAC 2018. Access: http://www2.docm.mmu.ac.uk/STAFF/M.Yap/dataset.php
-    (agreement).
+    **Source**: Davison et al., IEEE TAC 2018. **Licence**: research only, signed; ask at
+    http://www2.docm.mmu.ac.uk/STAFF/M.Yap/dataset.php.
 
-    AUs: `options.units`. Scale: presence; what a cell does not name is absent. Missing code: ``?``. Tokens
-    carry a side and an intensity letter (L12B); the letters are read and dropped, since not every row has
-    them.
+    **Layout**: see `SAMM.layout`. **AUs and scale**: presence of `options.units`; what a cell does not
+    name is absent. **Missing code**: ``?``. Tokens carry a side and an intensity letter (L12B); the
+    letters are read and dropped, since not every row has them.
 
-    Traps: **the header is on row 14** of the workbook, below a page of explanations; it is found by its
-    names. **Frames below 1000 have four digits in some clips and five in others**, so frames are compared
-    by number. Subject is kept as text (006) or as number (6). Protocol: leave one subject out.
+    **Known traps**: **the header is on row 14** of the workbook, below a page of explanations; it is
+    found by its names. **Frames below 1000 have four digits in some clips and five in others**, so frames
+    are compared by number. Subject is kept as text (006) or as number (6). Protocol: leave one subject
+    out.
     """
 
     name = "samm"

@@ -123,7 +123,13 @@ def code_amount(amount: float, scale: Scale) -> float:
 
 
 class SyntheticBP4D(Synthetic):
-    """Drawn faces coded like BP4D: 12 Action Units, present or absent."""
+    """Drawn faces coded like BP4D: 12 Action Units, present or absent.
+
+    **Source**: `datamodules/drawn_faces`. **Licence**: Apache-2.0; nobody is shown or asked. **Layout**:
+    drawn into data/synthetic. **AUs and scale**: those of BP4D; presence. **Missing code**: none. **Known
+    traps**: the three synthetic datasets show the same faces; a score on them says nothing about human
+    ones.
+    """
 
     name = "synthetic_bp4d"
     aus = BP4D_AUS
@@ -131,7 +137,13 @@ class SyntheticBP4D(Synthetic):
 
 
 class SyntheticDISFA(Synthetic):
-    """Drawn faces coded like DISFA: 12 Action Units, levels 0-5."""
+    """Drawn faces coded like DISFA: 12 Action Units, levels 0-5.
+
+    **Source**: `datamodules/drawn_faces`. **Licence**: Apache-2.0; nobody is shown or asked. **Layout**:
+    drawn into data/synthetic. **AUs and scale**: those of DISFA; levels. **Missing code**: none. **Known
+    traps**: the three synthetic datasets show the same faces; a score on them says nothing about human
+    ones.
+    """
 
     name = "synthetic_disfa"
     aus = DISFA_AUS
@@ -140,7 +152,13 @@ class SyntheticDISFA(Synthetic):
 
 
 class SyntheticFEAFA(Synthetic):
-    """Drawn faces coded like FEAFA: 24 values in [0, 1], left and right apart."""
+    """Drawn faces coded like FEAFA: 24 values in [0, 1], left and right apart.
+
+    **Source**: `datamodules/drawn_faces`. **Licence**: Apache-2.0; nobody is shown or asked. **Layout**:
+    drawn into data/synthetic. **AUs and scale**: those of FEAFA; intensities to 0.01. **Missing code**:
+    none. **Known traps**: the three synthetic datasets show the same faces; a score on them says nothing
+    about human ones.
+    """
 
     name = "synthetic_feafa"
     aus = FEAFA_AUS

@@ -34,19 +34,20 @@ WRONG_PAIN_SHARE = 0.01
 class UNBC(StillPictures):
     """UNBC-McMaster: 48,398 frames of 200 sequences of 25 people with shoulder pain.
 
-    Source: Lucey et al., FG 2011. Access: https://www.jeffcohn.net/Resources (a signed agreement).
+    **Source**: Lucey et al., FG 2011. **Licence**: research only, signed; ask at
+    https://www.jeffcohn.net/Resources.
 
-    AUs and scale: level 0-5 of 4 6 7 9 10 12 20 25 26 (default); or presence of these and of 43, which is
-    coded 0 or 1 only and has no level. 27, 50 and other rare units are not read. Missing code: none. **An
-    empty FACS file means that nothing is active**; a missing one means that the frame was not coded. A unit
-    that is listed with intensity 0 contradicts itself and is UNKNOWN (in CK+, of the same group, it is
-    present without a level).
+    **Layout**: see `UNBC.layout`. **AUs and scale**: level 0-5 of 4 6 7 9 10 12 20 25 26 (default); or
+    presence of these and of 43, which is coded 0 or 1 only and has no level. 27, 50 and other rare units
+    are not read. **Missing code**: none. An empty FACS file means that nothing is active; a missing one
+    means that the frame was not coded. A unit that is listed with intensity 0 contradicts itself and is
+    UNKNOWN (in CK+, of the same group, it is present without a level).
 
-    Traps: the PSPI files carry **the same suffix** as the FACS files. They hold one number, AU4 + max(AU6,
-    AU7) + max(AU9, AU10) + AU43, by which this reader is checked: a frame where it differs is left out and
-    reported, more than 1 % of them are an error. Most frames show no pain, so take many frames of a
-    sequence for few. Landmarks and Sequence_Labels are not read and may be absent. Protocols: CSN's five
-    folds, or leave one subject out.
+    **Known traps**: the PSPI files carry **the same suffix** as the FACS files. They hold one number, AU4
+    + max(AU6, AU7) + max(AU9, AU10) + AU43, by which this reader is checked: a frame where it differs is
+    left out and reported, more than 1 % of them are an error. Most frames show no pain, so take many
+    frames of a sequence for few. Landmarks and Sequence_Labels are not read and may be absent. Protocols:
+    CSN's five folds, or leave one subject out.
     """
 
     name = "unbc"

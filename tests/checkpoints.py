@@ -27,7 +27,7 @@ from aullava.models.vlm import FaceLanguageModel, Output
 from aullava.text.batch import AUBatch, PromptBatch
 from aullava.text.collate import Collator
 from aullava.text.grammar import AnswerForm
-from aullava.text.question import QuestionStyle
+from aullava.text.question import Order, QuestionStyle
 from aullava.text.tokens import Tokenizer
 from datamodules.action_units import Scale
 from tests.text.helpers import Face, byte_level_bpe
@@ -112,11 +112,15 @@ def trained(model: FaceLanguageModel) -> FaceLanguageModel:
 
 
 def build_collator(
-    backbone: Backbone, form: AnswerForm = AnswerForm.NAMED, definitions: bool = False
+    backbone: Backbone,
+    form: AnswerForm = AnswerForm.NAMED,
+    definitions: bool = False,
+    order: Order = Order.DEFINITIONS_FIRST,
 ) -> Collator:
     tokenizer = cast(Tokenizer, load_tokenizer(backbone.llm))
     preprocess = load_preprocessor(backbone.vision)
-    return Collator(tokenizer, QuestionStyle(definitions=definitions), form, IMAGE_TOKENS, preprocess, 1024)
+    style = QuestionStyle(order=order, definitions=definitions)
+    return Collator(tokenizer, style, form, IMAGE_TOKENS, preprocess, 1024)
 
 
 def faces(count: int, aus: str, scale: Scale, seed: int = 0) -> list[Face]:
@@ -140,7 +144,8 @@ def run(model: FaceLanguageModel, batch: PromptBatch, labels: Tensor | None = No
     """A forward pass of a batch, with its own labels if it has some."""
     if labels is None and isinstance(batch, AUBatch):
         labels = batch.labels
+    pictures = batch.pictures if isinstance(batch, AUBatch) else None
     output: Output = model(
-        batch.pixel_values, batch.input_ids, batch.image_mask, batch.attention_mask, labels
+        batch.pixel_values, batch.input_ids, batch.image_mask, batch.attention_mask, labels, pictures
     )
     return output

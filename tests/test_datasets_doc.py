@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 
 from datamodules import registry
@@ -35,3 +37,12 @@ def test_a_row_says_what_the_class_says(name: str) -> None:
         assert set(named) <= set(dataset.protocols)
     if dataset.threshold is not None:
         assert float(threshold.split()[0]) == dataset.threshold
+
+
+@pytest.mark.parametrize("name", registry.BUILT_IN)
+def test_a_class_says_all_that_a_user_must_know(name: str) -> None:
+    """`aullava datasets NAME` shows it."""
+    told = " ".join((inspect.getdoc(registry.load(name)) or "").split())
+    for word in ("Source", "Licence", "Layout", "AUs and scale", "Missing code", "Known traps"):
+        assert f"**{word}**" in told, word
+    assert "ask" in told

@@ -82,6 +82,9 @@ class DataConfig:
     shared_people: str = choice("refuse", "leave_out")
     """When two datasets show one person in different parts (DISFA and DISFA+): refuse the mixture, or leave
     whoever is tested elsewhere out of training and validation."""
+    shared_image: bool = True
+    """Of a dataset with several `formats`, a batch asks all of them about its `batch_size` faces, and each
+    image is encoded and read once. false: a batch asks one of them."""
 
 
 @dataclass

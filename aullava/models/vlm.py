@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers import Cache, DynamicCache, PreTrainedModel, StaticCache
 
 from aullava.models.errors import CheckpointMismatchError, ModelError
-from aullava.models.shared_prefix import SHORTEST, common_length, read_once
+from aullava.models.shared_prefix import Shared, read_shared
 from aullava.models.vision import VisionEncoder
 
 UNSUPERVISED: Final = -100
@@ -98,44 +98,41 @@ class FaceLanguageModel(nn.Module):
         image_mask: Tensor,
         attention_mask: Tensor,
         labels: Tensor | None = None,
+        pictures: Tensor | None = None,
     ) -> Output:
         """Logits, and the loss if there are labels.
 
         Args:
-            pixel_values: float [B, 3, S, S].
+            pixel_values: float [P, 3, S, S].
             input_ids: int64 [B, T]; ids under `image_mask` are not read.
             image_mask: bool [B, T], true at the N image places of every row.
             attention_mask: int64 [B, T], 0 in the padding, which may be on either side and whose logits mean
                 nothing.
             labels: int64 [B, T], the ids to learn, UNSUPERVISED elsewhere.
+            pictures: int64 [B], which picture each row asks about; None: row by row its own.
 
         Raises:
             ModelError: a row has not as many image places as the encoder gives tokens.
         """
-        embeddings = self.embed(pixel_values, input_ids, image_mask)
+        embeddings = self.embed(pixel_values, input_ids, image_mask, pictures)
         # Only positions whose next token is supervised need the head: the vocabulary is what costs there.
         if labels is None:
             return Output(None, self._logits(embeddings, attention_mask, 0))
         keep = F.pad(labels[:, 1:] != UNSUPERVISED, (0, 1))
-        begun = self._begun(input_ids, image_mask, attention_mask, keep)
-        if begun:
-            cache = read_once(self.llm, embeddings[:1, :begun], len(embeddings))
-            logits = self._logits(embeddings[:, begun:], None, keep[:, begun:], cache)
-        else:
-            logits = self._logits(embeddings, attention_mask, keep)
-        following = labels[:, 1:]
-        return Output(F.cross_entropy(logits.float(), following[following != UNSUPERVISED]), logits)
-
-    def _begun(
-        self, input_ids: Tensor, image_mask: Tensor, attention_mask: Tensor, supervised: Tensor
-    ) -> int:
-        """How many tokens at the beginning of all rows are worth reading once; 0 for none."""
+        cache = None
         # Recomputation in the backward pass would write into the cache a second time.
         recomputed = self.llm.is_activation_checkpointing
-        if not self.reads_once or len(input_ids) == 1 or recomputed or not _padded_right(attention_mask):
-            return 0
-        common = common_length(input_ids, image_mask | supervised)
-        return common if common >= SHORTEST else 0
+        if self.reads_once and _padded_right(attention_mask) and not recomputed:
+            rows = torch.arange(len(input_ids), device=input_ids.device) if pictures is None else pictures
+            shared = Shared.of(input_ids, image_mask, keep, rows)
+            cache = read_shared(self.llm, embeddings, shared)
+        if cache is None:
+            logits = self._logits(embeddings, attention_mask, keep)
+        else:
+            begun = shared.by_picture
+            logits = self._logits(embeddings[:, begun:], None, keep[:, begun:], cache)
+        following = labels[:, 1:]
+        return Output(F.cross_entropy(logits.float(), following[following != UNSUPERVISED]), logits)
 
     def _logits(
         self,
@@ -161,9 +158,13 @@ class FaceLanguageModel(nn.Module):
         tokens: Tensor = self.projector(features.to(next(self.projector.parameters()).dtype))
         return tokens
 
-    def embed(self, pixel_values: Tensor, input_ids: Tensor, image_mask: Tensor) -> Tensor:
+    def embed(
+        self, pixel_values: Tensor, input_ids: Tensor, image_mask: Tensor, pictures: Tensor | None = None
+    ) -> Tensor:
         """Input embeddings [B, T, D]: the ids' own, and the image's tokens in its places, in order."""
         tokens = self.encode_images(pixel_values)
+        if pictures is not None:
+            tokens = tokens[pictures]
         if not bool((image_mask.sum(dim=1) == tokens.shape[1]).all()):
             raise ModelError(
                 f"every row needs {tokens.shape[1]} image places, but the rows have "

@@ -69,13 +69,16 @@ class AUBatch(PromptBatch):
     """Questions with their answers, padded on the right.
 
     Attributes:
+        pixel_values: [P, 3, S, S] float32, each picture once.
         labels: [B, T] int64: the answer's ids and the end of the sequence, UNSUPERVISED everywhere else.
+        pictures: [B] int64, the picture that each row asks about.
     """
 
     labels: Tensor
+    pictures: Tensor
 
     @classmethod
-    def of(cls, questions: PromptBatch, labels: Tensor) -> Self:
+    def of(cls, questions: PromptBatch, labels: Tensor, pictures: Tensor) -> Self:
         """The batch of `questions`, whose rows hold their answers already, with the supervised ids."""
         shared = {field.name: getattr(questions, field.name) for field in fields(questions)}
-        return cls(**shared, labels=labels)
+        return cls(**shared, labels=labels, pictures=pictures)

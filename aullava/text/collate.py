@@ -125,6 +125,8 @@ class Collator:
     def __call__(self, samples: Sequence[Asked]) -> AUBatch:
         """Batches samples for training: each is asked about its known Action Units, and answered.
 
+        Samples of one picture that follow each other share it: it is encoded once.
+
         Raises:
             NoSupervisionError: a sample without a known label.
             ContextLengthError: a sample longer than `max_length`.
@@ -135,12 +137,13 @@ class Collator:
             prompt.grammar.encode(sample.labels[known(sample)])
             for sample, prompt in zip(samples, prompts, strict=True)
         ]
-        batch = self._batch(samples, prompts, answers, left=False)
+        firsts, pictures = one_after_the_other(samples)
+        batch = self._batch(samples, prompts, answers, left=False, shown=[samples[row] for row in firsts])
         labels = [
             (UNSUPERVISED,) * len(prompt.ids) + answer
             for prompt, answer in zip(prompts, answers, strict=True)
         ]
-        return AUBatch.of(batch, padded(labels, UNSUPERVISED))
+        return AUBatch.of(batch, padded(labels, UNSUPERVISED), torch.tensor(pictures))
 
     def prompts(
         self, samples: Sequence[Asked], scale: Scale | None = None, ask_unknown: bool = False
@@ -188,14 +191,19 @@ class Collator:
         return prompt
 
     def _batch(
-        self, samples: Sequence[Asked], prompts: list[Prompt], answers: Sequence[tuple[int, ...]], left: bool
+        self,
+        samples: Sequence[Asked],
+        prompts: list[Prompt],
+        answers: Sequence[tuple[int, ...]],
+        left: bool,
+        shown: Sequence[Asked] | None = None,
     ) -> PromptBatch:
-        """Pads questions, each followed by its answer, to one length."""
+        """Pads questions, each followed by its answer, to one length; the pictures are those of `shown`."""
         rows = list(zip(prompts, answers, strict=True))
         images = padded([prompt.image + (False,) * len(answer) for prompt, answer in rows], False, left)
         ones = [(1,) * (len(prompt.ids) + len(answer)) for prompt, answer in rows]
         return PromptBatch(
-            pixel_values=self.preprocess([sample.image for sample in samples]),
+            pixel_values=self.preprocess([sample.image for sample in shown or samples]),
             input_ids=padded([prompt.ids + answer for prompt, answer in rows], self.pad_id, left),
             image_mask=images.bool(),
             attention_mask=padded(ones, 0, left),
@@ -240,6 +248,18 @@ def known(sample: Asked) -> npt.NDArray[np.bool_]:
 def known_aus(sample: Asked) -> tuple[str, ...]:
     """The codes of a sample's known labels, in their order."""
     return tuple(au for au, coded in zip(sample.aus, known(sample), strict=True) if coded)
+
+
+def one_after_the_other(samples: Sequence[Asked]) -> tuple[list[int], list[int]]:
+    """The rows at which another picture begins, and for each row the number of its picture."""
+    firsts: list[int] = []
+    pictures: list[int] = []
+    for row, sample in enumerate(samples):
+        before = samples[row - 1] if row else None
+        if before is None or sample.image is not before.image:
+            firsts.append(row)
+        pictures.append(len(firsts) - 1)
+    return firsts, pictures
 
 
 def targets_of(samples: Sequence[Asked]) -> Tensor:

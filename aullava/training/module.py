@@ -77,7 +77,12 @@ class AULightningModule(LightningModule):
         more, so its loss is scaled by its share of all tokens, times the processes.
         """
         output = self.model(
-            batch.pixel_values, batch.input_ids, batch.image_mask, batch.attention_mask, batch.labels
+            batch.pixel_values,
+            batch.input_ids,
+            batch.image_mask,
+            batch.attention_mask,
+            batch.labels,
+            batch.pictures,
         )
         assert output.loss is not None
         tokens = torch.full_like(output.loss, len(output.logits), dtype=torch.float32)

@@ -219,7 +219,8 @@ def _rank(rank: int, root: Path, meeting: Path, out: Path) -> None:
 
 def write_once(root: Path) -> DatasetSettings:
     """The settings of the fake that the first process has written."""
-    return DatasetSettings(root=root, options=FolderOptions(scale="level"))
+    options = FolderOptions(scale="level", folds_file=str(root / "folds.txt"))
+    return DatasetSettings(root=root, options=options)
 
 
 @pytest.mark.slow

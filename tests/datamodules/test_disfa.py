@@ -213,6 +213,12 @@ def test_a_short_file_leaves_its_unit_unknown(tmp_path: Path) -> None:
     assert _said(module) == [("short-label-file", 2)]
 
 
+def test_an_unknown_level_is_no_absence_behind_the_threshold(tmp_path: Path) -> None:
+    _labels(tmp_path, AU4="1,1\n2,2\n")
+    module = _disfa(tmp_path, pictures=False, coding="detection")
+    assert module.index.labels[:, 2].tolist() == [0, 1, UNKNOWN, UNKNOWN]
+
+
 @pytest.mark.parametrize("coding", ["intensity", "detection"])
 def test_a_7_is_refused_and_does_not_hide_behind_the_threshold(tmp_path: Path, coding: str) -> None:
     _labels(tmp_path, AU12="1,0\n2,7\n3,0\n4,0\n")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,7 +13,8 @@ from transformers import PreTrainedModel
 from aullava.models.llm import checkpoint_activations
 from aullava.models.shared_prefix import common_length
 from aullava.models.vlm import FaceLanguageModel
-from aullava.text.batch import AUBatch
+from aullava.text.batch import UNSUPERVISED, AUBatch
+from aullava.text.question import Order
 from datamodules.action_units import Scale
 from tests.checkpoints import Backbone, build_collator, build_model, faces, run, trained
 
@@ -58,8 +62,60 @@ def test_different_questions_are_read_in_full(backbone: Backbone) -> None:
     samples = [*faces(1, "AU1 AU2", Scale.PRESENCE), *faces(1, "AU12", Scale.LEVEL)]
     batch = build_collator(backbone)(samples)
     model = build_model(backbone)
-    common = common_length(batch.input_ids, batch.image_mask)
+    common = common_length(batch.input_ids, batch.image_mask, torch.zeros(2, dtype=torch.int64))
     assert tokens_read(model, batch) == batch.input_ids.numel() - (common if common >= 8 else 0)
+
+
+def in_all_formats(count: int) -> list[Any]:
+    """Faces, each asked about in three formats one after the other."""
+    return [
+        replace(face, labels=face.labels if scale is Scale.INTENSITY else face.labels.round(), scale=scale)
+        for face in faces(count, "AU1 AU2 AU12", Scale.INTENSITY)
+        for scale in Scale
+    ]
+
+
+@pytest.mark.parametrize("order", list(Order))
+def test_questions_about_one_picture_share_it_at_no_change(backbone: Backbone, order: Order) -> None:
+    """Three formats of every face against the same questions asked one by one, gradients included."""
+    model, collate = trained(build_model(backbone)).train(), build_collator(backbone, order=order)
+    samples = in_all_formats(3)
+    weights = [tensor for tensor in model.parameters() if tensor.requires_grad]
+    together = collate(samples)
+    assert len(together.pixel_values) == 3
+    assert together.pictures.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    loss = run(model, together).loss
+    assert loss is not None
+    ours = torch.autograd.grad(loss, weights)
+    alone = [collate([sample]) for sample in samples]
+    counts = [int((batch.labels != UNSUPERVISED).sum()) for batch in alone]
+    losses = torch.stack([one for batch in alone if (one := run(model, batch).loss) is not None])
+    one_by_one = (losses * torch.tensor(counts)).sum() / sum(counts)
+    torch.testing.assert_close(loss, one_by_one, rtol=0, atol=1e-5)
+    for mine, wanted in zip(ours, torch.autograd.grad(one_by_one, weights), strict=True):
+        torch.testing.assert_close(mine, wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_a_picture_is_encoded_and_read_once_for_all_its_questions(backbone: Backbone) -> None:
+    model, batch = build_model(backbone), build_collator(backbone)(in_all_formats(4))
+    lengths = batch.attention_mask.sum(1)
+    rows, width = batch.input_ids.shape
+    image = batch.image_mask[0].nonzero()
+    before, through = int(image[0]), int(image[-1]) + 1
+    # The expected output begins with the same words in all formats, which are read once too.
+    shared = common_length(batch.input_ids, batch.labels != UNSUPERVISED, batch.pictures)
+    assert shared >= through
+    assert tokens_read(model, batch) == before + 4 * (shared - before) + rows * (width - shared)
+    assert len(set(lengths.tolist())) == 2  # intensities are longer
+
+
+def test_pictures_with_different_numbers_of_questions_are_right_too(backbone: Backbone) -> None:
+    model, collate = trained(build_model(backbone)), build_collator(backbone)
+    samples = in_all_formats(2)[:-1]
+    full = run(model, collate([replace(sample, image=sample.image.copy()) for sample in samples])).loss
+    batch = collate(samples)
+    assert len(batch.pixel_values) == 2
+    torch.testing.assert_close(run(model, batch).loss, full, rtol=0, atol=1e-5)
 
 
 def test_recomputing_activations_reads_every_row_in_full(backbone: Backbone, one_question: AUBatch) -> None:
@@ -69,10 +125,12 @@ def test_recomputing_activations_reads_every_row_in_full(backbone: Backbone, one
     assert tokens_read(model, one_question) == one_question.input_ids.numel()
 
 
-def test_the_common_length_ends_at_the_first_difference_or_image() -> None:
-    ids = torch.tensor([[1, 2, 3, 4, 5], [1, 2, 3, 9, 5]])
-    no, image = torch.zeros(2, 5, dtype=torch.bool), torch.zeros(2, 5, dtype=torch.bool)
-    image[:, 2] = True
-    assert common_length(ids, no) == 3
-    assert common_length(ids, image) == 2
-    assert common_length(ids[:1].repeat(2, 1), no) == 5
+def test_the_common_length_ends_at_the_first_difference() -> None:
+    ids = torch.tensor([[1, 2, 3, 4, 5], [1, 2, 3, 9, 5], [1, 7, 3, 9, 5], [1, 7, 3, 9, 5]])
+    no, end = torch.zeros(4, 5, dtype=torch.bool), torch.zeros(4, 5, dtype=torch.bool)
+    end[:, 2] = True
+    one_group, two_groups, apart = torch.zeros(4, dtype=torch.int64), [0, 0, 1, 1], torch.arange(4)
+    assert common_length(ids, no, one_group) == 1
+    assert common_length(ids, no, torch.tensor(two_groups)) == 3
+    assert common_length(ids, end, torch.tensor(two_groups)) == 2
+    assert common_length(ids, no, apart) == 5

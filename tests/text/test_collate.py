@@ -207,7 +207,7 @@ def test_pinning_pins_every_tensor(collator: Collator, monkeypatch: pytest.Monke
     monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
     batch = collator(FACES)
     again = batch.pin_memory()
-    assert len(pinned) == 7
+    assert len(pinned) == 8
     assert torch.equal(again.labels, batch.labels)
     assert again.labels is not batch.labels
     assert again.subjects == batch.subjects

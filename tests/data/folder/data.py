@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from datamodules.options import DatasetSettings, FolderOptions
+from tests.data.small_pictures import save_folds
 
 AUS = ("AU1", "AU12L", "AU12R", "AD34")
 PEOPLE, FACES = 9, 4
@@ -31,7 +32,8 @@ def write(root: Path) -> DatasetSettings:
         levels[number % len(AUS)] = ("", "-1", levels[0])[number % 3]
         rows.append((image, f"P{person}", *levels, "unread, with a comma"))
     write_table(root, rows)
-    return DatasetSettings(root=root, options=FolderOptions(scale="level"))
+    folds = save_folds(root, [f"P{person}" for person in range(4)], [f"P{person}" for person in range(4, 6)])
+    return DatasetSettings(root=root, options=FolderOptions(scale="level", folds_file=folds))
 
 
 def write_table(root: Path, rows: Sequence[tuple[str, ...]], header: tuple[str, ...] = HEADER) -> None:

@@ -32,7 +32,7 @@ def write(root: Path) -> DatasetSettings:
         write_labels(root, person, ROWS)
         for frame in (1, 2, 3, 4, 5, 10):
             save(root / person / f"{frame}.jpg")
-    (root / "participants.txt").write_text("\n".join(PEOPLE) + "\n", encoding="utf-8")
+    (root / "participants.txt").write_text("# my own list\n" + "\n".join(PEOPLE) + "\n", encoding="utf-8")
     folds = save_folds(root, PEOPLE[:3])
     return DatasetSettings(root=root, options=GFTOptions(units=list(UNITS), folds_file=folds))
 
