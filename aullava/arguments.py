@@ -50,7 +50,8 @@ def build_parser() -> argparse.ArgumentParser:
     says = "go on with a fit that was stopped, exactly where it was"
     resume = verb("resume", says, "resume runs/demo/1")
     validate = verb("validate", "score a run on its validation people", "validate runs/demo/1")
-    test = verb("test", "score a run on its test people", "test runs/demo/1 evaluation.test_samples=200")
+    says = "score a run on its test people; with data=NAME on a dataset that it never saw"
+    test = verb("test", says, "test runs/bp4d/1 data=disfa data.datasets.disfa.root=/data/DISFA")
     _predict(verb("predict", "answer for your own images", "predict runs/demo/1 a.png b.png --formats level"))
     says = "print every value of an experiment and where it came from"
     config = verb("config", says, "config experiments/demo.yaml seed=1")
@@ -61,9 +62,19 @@ def build_parser() -> argparse.ArgumentParser:
     _prepare(verb("prepare", says, "prepare disfa --root /data/DISFA --out /data/disfa_faces"))
     says = "compare predictions of several programs on the same labels"
     _compare(verb("compare", says, "compare ours.csv openface.csv --labels labels.csv"))
+    says = "fit and test every fold of a protocol, and make the table of all folds"
+    crossval = verb("crossval", says, "crossval experiments/bp4d.yaml --out results/bp4d")
+    _crossval(crossval)
+    says = "score a tested run for groups of faces or people"
+    _subgroups(verb("subgroups", says, "subgroups runs/bp4d/1 --by task"))
+    says = "write tested runs as one page: tables, curves, faces"
+    report = verb("report", says, "report runs/demo/1 runs/demo/2 --out report.html")
+    report.add_argument("runs", type=Path, nargs="+", metavar="RUN", help=_RUN)
+    about = "the page; default: report.html in the folder of the first run"
+    report.add_argument("--out", type=Path, metavar="FILE", help=about)
     demo = verb("demo", "train, score and show the whole thing on synthetic faces", "demo")
 
-    for parts in (fit, config):
+    for parts in (fit, config, crossval):
         parts.add_argument(
             "experiment", type=Path, metavar="EXPERIMENT", help="such as experiments/demo.yaml"
         )
@@ -71,7 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
     fit.add_argument("--profile", action="store_true", help=about)
     for parts in (resume, validate, test):
         parts.add_argument("run", type=Path, metavar="RUN", help=_RUN)
-    for parts in (fit, resume, validate, test, config, demo):
+    for parts in (fit, resume, validate, test, config, crossval, demo):
         parts.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help=_OVERRIDES)
     return parser
 
@@ -114,6 +125,25 @@ def _compare(parts: argparse.ArgumentParser) -> None:
     parts.add_argument("--common", action="store_true", help="score only the frames that every file has")
     parts.add_argument("--draws", type=int, default=1000, metavar="N", help="of people, for the intervals")
     parts.add_argument("--seed", type=int, default=0, metavar="N", help="of the draws")
+
+
+def _crossval(parts: argparse.ArgumentParser) -> None:
+    about = "folder of the folds and tables; default: RUNS_DIR/EXPERIMENT/crossval"
+    parts.add_argument("--out", type=Path, metavar="DIR", help=about)
+    about = "folder of another cross-validation to set into the table; may be given again"
+    parts.add_argument("--beside", type=Path, action="append", default=[], metavar="DIR", help=about)
+    about = "also set results of other terms (protocol, AUs, threshold, data) into the table, marked"
+    parts.add_argument("--allow-mixed", action="store_true", help=about)
+
+
+def _subgroups(parts: argparse.ArgumentParser) -> None:
+    parts.add_argument("run", type=Path, metavar="RUN", help=_RUN)
+    about = "what makes the groups: what the dataset knows of its faces, or a column of --people"
+    parts.add_argument("--by", required=True, metavar="COLUMN", help=about)
+    about = "CSV with a column subject and one for each attribute of people"
+    parts.add_argument("--people", type=Path, metavar="CSV", help=about)
+    about = "of people, for the intervals; default 1000"
+    parts.add_argument("--draws", type=_at_least(1), default=1000, metavar="N", help=about)
 
 
 def _datasets(parts: argparse.ArgumentParser) -> None:

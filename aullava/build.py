@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 
+from aullava.boards import board_callbacks
 from aullava.config.changes import flat
 from aullava.config.rules import SHARDED
 from aullava.config.schema import Config, DatasetConfig, FacesConfig
@@ -129,6 +130,8 @@ def build_dataset(name: str, dataset: DatasetConfig, loading: LoaderSettings) ->
         formats=None if dataset.formats is None else tuple(Scale(word) for word in dataset.formats),
     )
     module: AUDataModule = registry.load(name)(settings, loading)
+    if dataset.log_images is not None:
+        module.log_images = dataset.log_images
     return module
 
 
@@ -230,6 +233,7 @@ def training_callbacks(
         LearningRateMonitor("step"),
         Throughput(),
         SampleAnswers(),
+        *board_callbacks(config),
         *([] if config.strategy.name == "fsdp" else [GradientCoverage()]),  # its gradients lie in pieces
         FiniteSteps(),
         AnswerCollapse(),

@@ -111,7 +111,17 @@ def _validate(arguments: argparse.Namespace) -> int:
 
 
 def _test(arguments: argparse.Namespace) -> int:
-    return _score(arguments, "test")
+    if not any(word.startswith("data=") for word in arguments.overrides):
+        return _score(arguments, "test")
+    _check_run(arguments.run, ())
+    from aullava.config.load import resolve_elsewhere
+    from aullava.vocabulary import vocabulary
+
+    resolve_elsewhere(arguments.run / "config.yaml", arguments.overrides, vocabulary())
+    from aullava.elsewhere import run_elsewhere
+
+    print(run_elsewhere(arguments.run, arguments.overrides), end="")
+    return 0
 
 
 def _score(arguments: argparse.Namespace, split: Literal["val", "test"]) -> int:
@@ -245,6 +255,35 @@ def _compare(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _crossval(arguments: argparse.Namespace) -> int:
+    from aullava.config.load import resolve
+    from aullava.vocabulary import vocabulary
+
+    resolve(arguments.experiment, arguments.overrides, vocabulary())  # refuse a typo before torch loads
+    from aullava.crossval import run_crossval
+
+    words = arguments.overrides, arguments.out, arguments.allow_mixed, arguments.beside
+    print(run_crossval(arguments.experiment, *words), end="")
+    return 0
+
+
+def _subgroups(arguments: argparse.Namespace) -> int:
+    _check_run(arguments.run, ())
+    from aullava.subgroup_tables import run_subgroups
+
+    print(run_subgroups(arguments.run, arguments.by, arguments.people, arguments.draws), end="")
+    return 0
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    for run in arguments.runs:
+        _check_run(run, ())
+    from aullava.report import run_report
+
+    print(f"written: {run_report(arguments.runs, arguments.out)}")
+    return 0
+
+
 def _demo(arguments: argparse.Namespace) -> int:
     from aullava.config.fragments import EXPERIMENTS
     from aullava.config.load import resolve
@@ -266,6 +305,9 @@ VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "datasets": _datasets,
     "prepare": _prepare,
     "compare": _compare,
+    "crossval": _crossval,
+    "subgroups": _subgroups,
+    "report": _report,
     "demo": _demo,
 }
 

@@ -15,6 +15,7 @@ import numpy as np
 from lightning import Trainer, seed_everything
 from PIL import Image
 
+from aullava.answer_records import keep_test, keep_validation
 from aullava.baselines import Baselines
 from aullava.batch_size import with_fitting_batch
 from aullava.build import (
@@ -58,8 +59,9 @@ def fit(resolved: Resolved) -> Path:
     """Train a model into a new run folder.
 
     Returns:
-        The folder, with config.yaml, overrides.txt, versions.json, fingerprint.json, result.json, the
-        TensorBoard events and the trained weights.
+        The folder, with config.yaml, overrides.txt, versions.json, fingerprint.json, result.json, what was
+        answered about the validation people and the calibration that follows from it, the TensorBoard events
+        and the trained weights.
 
     Raises:
         RunError: the run cannot begin; it leaves no folder behind then.
@@ -137,21 +139,30 @@ def evaluate(run: Path, split: Literal["val", "test"], overrides: Sequence[str] 
     config = resolve(run / "config.yaml", overrides, vocabulary()).config
     with joined(config.strategy, config.trainer.accelerator) as processes:
         data = ready_data(config, split, processes)
-        model = build_model(config)
-        load_weights(model, run)
-        collator = build_collator(config, model)
-        module = build_module(config, model, collator, data)
-        _score(module, data, config, run, split)
+        module = score(config, run, data, split)
     scores = dict(module.scores)
     if not processes.writes:
         return scores
+    if split == "val":
+        keep_validation(run, module.rows, data)
+    else:
+        scores |= keep_test(run, module.rows, data)
     if split == "test" and config.evaluation.baselines:
-        preprocess = collator.preprocess
+        preprocess = module.collator.preprocess
         assert isinstance(preprocess, ImagePreprocessor)
-        scores |= baseline_scores(Baselines(model.vision, preprocess), data)
+        scores |= baseline_scores(Baselines(module.model.vision, preprocess), data)
     update_result(run, scores)
     keep_findings(data, run)
     return scores
+
+
+def score(config: Config, run: Path, data: Mixture, split: Literal["val", "test"]) -> AULightningModule:
+    """The module with the weights of a run, after it was asked about the people of `data`."""
+    model = build_model(config)
+    load_weights(model, run)
+    module = build_module(config, model, build_collator(config, model), data)
+    _score(module, data, config, run, split)
+    return module
 
 
 def baseline_scores(baselines: Baselines, data: Mixture) -> dict[str, float]:
@@ -225,6 +236,8 @@ def _train(
         seed_everything((config.seed + processes.rank) % 2**32, workers=True, verbose=False)
     try:
         trainer.fit(module, datamodule=data)
+        if module.rows_step != trainer.global_step:  # the last steps came after the last validation
+            trainer.validate(module, datamodule=data, verbose=False)
     except RuntimeError as error:  # PyTorch has no type of its own for it
         if "DataLoader worker" not in str(error):
             raise
@@ -254,8 +267,9 @@ def _score(module: AULightningModule, data: Mixture, config: Config, run: Path, 
 def _finished(
     run: Path, data: Mixture, module: AULightningModule, processes: Processes, seconds: float
 ) -> Path:
-    """Write down the scores of a fit, and what was found in its data."""
+    """Write down the scores of a fit, its answers about validation people, and what was found in its data."""
     if processes.writes:
+        keep_validation(run, module.rows, data, always=True)
         update_result(run, {**module.scores, "seconds": round(seconds, 1)})
         keep_findings(data, run)
     return run

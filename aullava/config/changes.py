@@ -16,6 +16,7 @@ MAY_CHANGE = (
     "data.num_workers",
     "data.eval_batch_size",
     "data.datasets.*.root",
+    "data.datasets.*.log_images",
     "trainer.accelerator",
     "trainer.val_every",
     "trainer.val_samples",

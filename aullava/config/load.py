@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ from omegaconf.errors import OmegaConfBaseException
 from aullava.config import limits, rules
 from aullava.config.command_line import split_overrides
 from aullava.config.errors import ConfigError, refusal
-from aullava.config.fragments import read_files
+from aullava.config.fragments import find_fragment, read_files
 from aullava.config.keys import conform
-from aullava.config.layer import COMMAND_LINE, Layer, shown
+from aullava.config.layer import COMMAND_LINE, Layer, plain, shown
 from aullava.config.options import complete_options
 from aullava.config.paths import DATASETS, Key, Where, dotted, expected, leaves, type_at
 from aullava.config.schema import Config, DatasetConfig, Vocabulary
@@ -60,6 +60,31 @@ def resolve(path: str | Path, overrides: Sequence[str] = (), checks: Vocabulary 
     files = read_files(Path(path), swaps)
     config, provenance = _checked([*files.values(), *settings], Path(path), checks)
     return Resolved(config, provenance, tuple(files), tuple(overrides))
+
+
+def resolve_elsewhere(run: Path, overrides: Sequence[str], checks: Vocabulary) -> Resolved:
+    """The config of a run with other datasets in place of its own: ``data=NAME`` among the overrides.
+
+    A dataset that the run has too keeps the run's settings for it.
+
+    Args:
+        run: its config.yaml.
+        overrides: as on the command line, with ``data=NAME``.
+        checks: the words of the other rooms.
+
+    Raises:
+        ConfigError: as `resolve`.
+    """
+    swaps, settings = split_overrides(overrides)
+    fragment = find_fragment(f"data/{swaps.pop('data')}", plain(run), COMMAND_LINE)
+    others = list(read_files(fragment, {}).values())
+    *below, own = read_files(run, swaps).values()
+    named = {key[2] for layer in others for key, _ in leaves(layer.values) if key[:2] == DATASETS}
+    data = dict(own.values.get("data") or {})
+    data["datasets"] = {name: one for name, one in (data.get("datasets") or {}).items() if name in named}
+    own = replace(own, values={**own.values, "data": data})
+    config, provenance = _checked([*below, *others, own, *settings], run, checks)
+    return Resolved(config, provenance, (fragment, run), tuple(overrides))
 
 
 def resolve_dataset(name: str, overrides: Sequence[str], checks: Vocabulary) -> DatasetConfig:

@@ -56,6 +56,9 @@ class DatasetConfig:
     faces: FacesConfig = field(default_factory=FacesConfig)
     strict: bool = False
     """Stop at the first finding (a labelled frame without picture, ...); false: leave it out, report it."""
+    log_images: bool | None = None
+    """Show its faces in TensorBoard and reports; null: as the dataset says, which is no where a licence is
+    asked for. Who sets true has looked the licence up."""
     options: dict[str, Any] = field(default_factory=dict)
     """What only this dataset knows: the fields of its options dataclass; `aullava config` shows them all."""
 

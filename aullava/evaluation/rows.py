@@ -59,7 +59,7 @@ class PerAURows(PerAUMetric):
         preds, target, _ = self._checked(preds, target)
         if ids is not None and len(ids) != len(preds):
             raise ValueError(f"Expected {len(preds)} ids, one for each row, but got {len(ids)}")
-        keys = [0] * len(preds) if ids is None else [_key(one) for one in ids]
+        keys = [0] * len(preds) if ids is None else [row_key(one) for one in ids]
         rows = torch.cat([preds.new_tensor(keys)[:, None], preds, target], dim=1)
         assert isinstance(self.rows, list)  # a tensor only while it is gathered
         self.rows.append(rows[(target != UNKNOWN).any(1)])
@@ -96,6 +96,7 @@ def pairs_of(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return preds, target, (preds != UNKNOWN) & (target != UNKNOWN)
 
 
-def _key(sample_id: str) -> int:
+def row_key(sample_id: str) -> int:
+    """What a row of `PerAURows` begins with: 48 bits of a hash of its sample id."""
     digest = hashlib.blake2b(sample_id.encode(), digest_size=_KEY_BYTES).digest()
     return int.from_bytes(digest, "big")

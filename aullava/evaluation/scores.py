@@ -123,6 +123,19 @@ class ScoreBook(nn.Module):
         scores["label_diversity"] = float(diversity(target, target, preds))
         return scores | {"invalid_rate": float(found["invalid_rate"])}
 
+    def rows(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Every coded row of all processes, ordered by its key.
+
+        Returns:
+            float64 keys [N] (`rows.row_key` of the sample ids), answers, labels and probabilities of presence
+            [N, A]; UNKNOWN where there is none.
+        """
+        found = {name: metric.compute() for name, metric in self._named() if isinstance(metric, PerAURows)}
+        answers, labels, _ = pairs_of(found["answers"])
+        unranked = torch.full_like(answers, UNKNOWN)
+        ranked = pairs_of(found["probabilities"])[0] if "probabilities" in found else unranked
+        return found["answers"][:, 0], answers, labels, ranked
+
     def reset(self) -> None:
         """Forgets all answers."""
         for _, metric in self._named():

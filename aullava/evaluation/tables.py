@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -20,7 +20,14 @@ STYLES: Final = MappingProxyType(
 Scores = Mapping[str, float]
 
 
-def text_table(rows: Mapping[str, Scores], aus: Sequence[str], metric: str, width: int = WIDTH) -> str:
+def text_table(
+    rows: Mapping[str, Scores],
+    aus: Sequence[str],
+    metric: str,
+    width: int = WIDTH,
+    rules: Collection[str] = (),
+    supports: bool = False,
+) -> str:
     """A table for the terminal, in blocks one below the other where the Action Units do not fit in one.
 
     Args:
@@ -29,6 +36,8 @@ def text_table(rows: Mapping[str, Scores], aus: Sequence[str], metric: str, widt
         aus: codes of the Action Units, in order.
         metric: f1, mae, pcc or icc.
         width: columns of the terminal, 60 or more.
+        rules: names of rows that begin another group: a line is drawn above them.
+        supports: whether each row is of other faces and has its own support below it.
 
     Returns:
         Lines of at most `width` characters, the last one ended. "-" stands where there is no support.
@@ -46,7 +55,7 @@ def text_table(rows: Mapping[str, Scores], aus: Sequence[str], metric: str, widt
         AU-LLaVA  50.0 90.0 | 70.0
         positives    8   20 |
     """
-    body = [(_short(name), cells) for name, cells in _body(rows, aus, metric)]
+    body = [(_short(name), cells) for name, cells in _body(rows, aus, metric, supports)]
     title = STYLES[metric][0]
     names = max(len(title), *(len(name) for name, _ in body))
     column = 1 + max(
@@ -58,8 +67,10 @@ def text_table(rows: Mapping[str, Scores], aus: Sequence[str], metric: str, widt
     for start in range(0, len(aus), size):
         end = min(start + size, len(aus))
         lines = [_line(title, [*aus, AVERAGE], start, end, names, column)]
-        lines += ["-" * len(lines[0])]
-        lines += [_line(name, cells, start, end, names, column) for name, cells in body]
+        rule = "-" * len(lines[0])
+        lines += [rule]
+        for name, cells in body:
+            lines += [rule] * (name in rules) + [_line(name, cells, start, end, names, column)]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) + "\n" + "".join(f"{note}\n" for note in _notes(rows))
 
@@ -85,16 +96,59 @@ def markdown_table(rows: Mapping[str, Scores], aus: Sequence[str], metric: str) 
     return table + "".join(f"\n{note}\n" for note in _notes(rows))
 
 
-def _body(rows: Mapping[str, Scores], aus: Sequence[str], metric: str) -> Iterator[tuple[str, list[str]]]:
+def latex_table(
+    rows: Mapping[str, Scores], aus: Sequence[str], metric: str, rules: Collection[str] = ()
+) -> str:
+    r"""The same table for a paper; needs the package booktabs.
+
+    Args:
+        rows: as for `text_table`.
+        aus: codes of the Action Units, in order; printed without "AU".
+        metric: f1, mae, pcc or icc.
+        rules: names of rows that begin another group.
+
+    Returns:
+        A `tabular`, the last line ended.
+
+    Raises:
+        ValueError: no rows.
+        KeyError: an unknown metric, or a row without one of its scores.
+    """
+    head = [STYLES[metric][0], *(code.removeprefix("AU") for code in aus), "Avg."]
+    lines = [[name, *cells] for name, cells in _body(rows, aus, metric)]
+    written = [rf"\begin{{tabular}}{{l{'r' * len(aus)}|r}}", r"\toprule"]
+    for at, cells in enumerate([head, *lines]):
+        above = at in (1, len(lines)) or cells[0] in rules
+        written += [r"\midrule"] * above + [" & ".join(map(_latex, cells)) + r" \\"]
+    notes = "".join(f"% {_latex(note)}\n" for note in _notes(rows))
+    return "\n".join([*written, r"\bottomrule", r"\end{tabular}"]) + "\n" + notes
+
+
+def _latex(text: str) -> str:
+    r"""A text with what LaTeX would read as commands written out: ``A_1 & 50 %`` as ``A\_1 \& 50 \%``."""
+    plain = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    special = {letter: f"\\{letter}" for letter in "&%$#_{}"}
+    return "".join((plain | special).get(letter, letter) for letter in text)
+
+
+def _body(
+    rows: Mapping[str, Scores], aus: Sequence[str], metric: str, supports: bool = False
+) -> Iterator[tuple[str, list[str]]]:
     if not rows:
         raise ValueError("Expected one row of scores or more, but got none")
     _, factor, decimals = STYLES[metric]
     for name, scores in rows.items():
         values = [*(scores[f"{metric}/{code}"] for code in aus), scores[f"{metric}_macro"]]
         yield name, [NO_SUPPORT if math.isnan(one) else f"{one * factor:.{decimals}f}" for one in values]
+        if supports:
+            yield _support(scores, aus, metric)
+    if not supports:
+        yield _support(next(iter(rows.values())), aus, metric)
+
+
+def _support(scores: Scores, aus: Sequence[str], metric: str) -> tuple[str, list[str]]:
     support = "positives" if metric == "f1" else "support"
-    first = next(iter(rows.values()))
-    yield support, [*(f"{first[f'{support}/{code}']:.0f}" for code in aus), ""]
+    return support, [*(f"{scores[f'{support}/{code}']:.0f}" for code in aus), ""]
 
 
 def _notes(rows: Mapping[str, Scores]) -> Iterator[str]:

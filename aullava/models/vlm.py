@@ -35,10 +35,12 @@ class Output:
         loss: mean cross-entropy over the supervised tokens, a scalar; None without labels.
         logits: without labels [B, T, V]; with labels [K, V], for the K positions whose next token is
             supervised, row by row.
+        losses: of each of the K positions, detached, for the record; None without labels.
     """
 
     loss: Tensor | None
     logits: Tensor
+    losses: Tensor | None = None
 
 
 @dataclass(slots=True)
@@ -122,7 +124,7 @@ class FaceLanguageModel(nn.Module):
         cache = None
         # Recomputation in the backward pass would write into the cache a second time.
         recomputed = self.llm.is_activation_checkpointing
-        if self.reads_once and _padded_right(attention_mask) and not recomputed:
+        if self.reads_once and not recomputed and _padded_right(attention_mask):
             rows = torch.arange(len(input_ids), device=input_ids.device) if pictures is None else pictures
             shared = Shared.of(input_ids, image_mask, keep, rows)
             cache = read_shared(self.llm, embeddings, shared)
@@ -132,7 +134,9 @@ class FaceLanguageModel(nn.Module):
             begun = shared.by_picture
             logits = self._logits(embeddings[:, begun:], None, keep[:, begun:], cache)
         following = labels[:, 1:]
-        return Output(F.cross_entropy(logits.float(), following[following != UNSUPERVISED]), logits)
+        wanted = following[following != UNSUPERVISED]
+        losses = F.cross_entropy(logits.float(), wanted, reduction="none")
+        return Output(losses.mean(), logits, losses.detach())
 
     def _logits(
         self,

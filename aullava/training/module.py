@@ -18,12 +18,15 @@ from aullava.decoding.generate import answer_prompts
 from aullava.evaluation.scores import ScoreBook
 from aullava.models.vlm import FaceLanguageModel
 from aullava.text.answer import Answer
-from aullava.text.batch import AUBatch, PromptBatch
+from aullava.text.batch import UNSUPERVISED, AUBatch, PromptBatch
 from aullava.text.collate import Collator
 from aullava.training.optim import build_optimizer
 from aullava.training.processes import total
 from aullava.training.strategies import bring_together, share_out, take_apart
 from datamodules.action_units import UNKNOWN, Scale
+
+Rows = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Keys [N], answers, labels and probabilities [N, A] of a dataset, as `ScoreBook.rows` gives them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,10 @@ class AULightningModule(LightningModule):
         datasets: what is asked of each dataset, in the order of the evaluation loaders.
         optim: learning rates, warm-up, decay.
         max_steps: optimiser steps of the run, for the schedule.
+
+    Attributes:
+        scores: of the last validation or test; `rows`: what they were made of, by dataset; `rows_step`: the
+            step of the weights that gave them.
     """
 
     def __init__(
@@ -63,6 +70,8 @@ class AULightningModule(LightningModule):
         self.max_steps = max_steps
         self.books = nn.ModuleList(ScoreBook(one.aus, one.scale, one.present_from) for one in datasets)
         self.scores: dict[str, float] = {}
+        self.rows: dict[str, Rows] = {}
+        self.rows_step = -1
         # Frozen weights are not in a checkpoint, and so not missed when it is loaded.
         self.strict_loading = False
 
@@ -86,13 +95,15 @@ class AULightningModule(LightningModule):
             batch.pictures,
         )
         assert output.loss is not None
-        tokens = torch.full_like(output.loss, len(output.logits), dtype=torch.float32)
-        counted = total(torch.stack([tokens, output.loss.detach().float() * tokens]))
-        mean = counted[1] / counted[0]
-        self.log("train/loss", mean, prog_bar=True)
-        self.log(f"train/loss/{batch.scales[0]}", mean)
-        loss: Tensor = output.loss * (tokens * self.trainer.world_size / counted[0])
-        return loss
+        assert output.losses is not None
+        formats = tuple(dict.fromkeys(batch.scales))
+        sums = total(loss_by_format(output.losses, batch, formats))
+        for scale, (loss, tokens) in zip(formats, sums, strict=True):
+            self.log(f"train/loss/{scale}", loss / tokens)
+        loss, tokens = sums.sum(0)
+        self.log("train/loss", loss / tokens, prog_bar=True)
+        share: Tensor = output.loss * (len(output.losses) * self.trainer.world_size / tokens)
+        return share
 
     def on_validation_start(self) -> None:
         """Have whole weights at hand: answers take many short passes."""
@@ -162,12 +173,27 @@ class AULightningModule(LightningModule):
 
     def _close(self, stage: str) -> None:
         """Scores of all datasets under ``<stage>/<dataset>/<score>``."""
-        self.scores = {}
+        self.scores, self.rows, self.rows_step = {}, {}, self.global_step
         for asked, book in zip(self.datasets, self.books, strict=True):
             assert isinstance(book, ScoreBook)
             self.scores |= {f"{stage}/{asked.name}/{name}": value for name, value in book.compute().items()}
+            self.rows[asked.name] = book.rows()
             book.reset()
         self.log_dict({key: value for key, value in self.scores.items() if np.isfinite(value)})
+
+
+def loss_by_format(losses: Tensor, batch: AUBatch, formats: Sequence[Scale]) -> Tensor:
+    """Sums of the losses of each format and how many they are, float32 [F, 2].
+
+    Args:
+        losses: [K], of all supervised positions, row by row.
+        batch: whose.
+        formats: all that occur in it.
+    """
+    rows = (batch.labels[:, 1:] != UNSUPERVISED).nonzero()[:, 0]
+    column = torch.tensor([formats.index(scale) for scale in batch.scales], device=losses.device)[rows]
+    pairs = torch.stack([losses.float(), torch.ones_like(losses, dtype=torch.float32)], 1)
+    return pairs.new_zeros(len(formats), 2).index_add_(0, column, pairs)
 
 
 def answered_values(answers: Sequence[Answer], batch: PromptBatch) -> Tensor:

@@ -11,9 +11,11 @@ from torch import Tensor
 
 from aullava.models.vlm import FaceLanguageModel
 from aullava.text.answer import Answer
-from aullava.training.module import AULightningModule, answered_values
+from aullava.text.batch import UNSUPERVISED
+from aullava.training.module import AULightningModule, answered_values, loss_by_format
 from datamodules.action_units import UNKNOWN, Scale
-from tests.checkpoints import Backbone, build_collator
+from tests.checkpoints import Backbone, build_collator, build_model, run
+from tests.checkpoints import faces as several
 from tests.text.helpers import face
 from tests.training.learning import (
     INTENSITY,
@@ -94,6 +96,19 @@ def test_losses_are_logged_for_each_format(fitted: dict[str, Any]) -> None:
     assert logged == pytest.approx(fitted["watch"].losses)
     assert [event.value for event in events.Scalars("train/loss/presence")] == logged
     assert "train/loss/intensity" not in events.Tags()["scalars"]
+
+
+def test_losses_of_formats_in_one_batch_are_those_of_each_alone(backbone: Backbone) -> None:
+    model, collate = build_model(backbone), build_collator(backbone)
+    samples = [*several(2, "AU1 AU2", Scale.PRESENCE), *several(2, "AU12 AU4 AU9", Scale.INTENSITY)]
+    mixed = collate([samples[0], samples[2], samples[1], samples[3]])
+    losses = run(model, mixed).losses
+    assert losses is not None
+    sums = loss_by_format(losses, mixed, (Scale.PRESENCE, Scale.INTENSITY))
+    for scale, (loss, tokens) in zip((Scale.PRESENCE, Scale.INTENSITY), sums, strict=True):
+        alone = collate([sample for sample in samples if sample.scale is scale])
+        assert int(tokens) == int((alone.labels != UNSUPERVISED).sum())
+        torch.testing.assert_close(loss / tokens, run(model, alone).loss, rtol=0, atol=1e-5)
 
 
 def test_validation_scores_each_dataset_under_its_own_name(backbone: Backbone, tmp_path: Path) -> None:

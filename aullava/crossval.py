@@ -1,0 +1,179 @@
+"""`aullava crossval`: every fold of a protocol fitted and tested, one after the other, and their table.
+
+A fold that is done is not done again; one that was stopped goes on where it was. With several devices each
+fold runs in processes of its own, since Lightning starts the others by the command line of the first.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aullava.answer_records import kept_answers
+from aullava.build import build_data
+from aullava.config.changes import changes, flat
+from aullava.config.command_line import GROUPS
+from aullava.config.load import Resolved, resolve
+from aullava.crossval_table import CrossValidation, told, write_tables
+from aullava.evaluation.answer_table import AnswerTable
+from aullava.evaluation.calibration import UnitCalibration, read_calibration
+from aullava.evaluation.errors import ResultError
+from aullava.jobs import evaluate, fit, resume
+from aullava.training.checkpoint import WEIGHTS
+from aullava.training.run_folder import CHECKPOINTS
+from aullava.vocabulary import vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A cross-validation as it was asked for.
+
+    Attributes:
+        experiment: the file.
+        overrides: behind it on the command line.
+        out: folder of the folds and tables.
+    """
+
+    experiment: Path
+    overrides: tuple[str, ...]
+    out: Path
+
+    def fold(self, number: int, datasets: Sequence[str]) -> Resolved:
+        """The config of one fold; its run goes to `<out>/fold<number>/<n>`."""
+        return resolve(self.experiment, self.words(number, datasets), vocabulary())
+
+    def words(self, number: int, datasets: Sequence[str]) -> list[str]:
+        """The overrides of one fold."""
+        folds = [f"data.datasets.{name}.fold={number}" for name in datasets]
+        return [*self.overrides, *folds, f"runs_dir={self.out}", f"experiment=fold{number}"]
+
+
+def run_crossval(
+    experiment: Path,
+    overrides: Sequence[str],
+    out: Path | None,
+    allow_mixed: bool = False,
+    beside: Sequence[Path] = (),
+) -> str:
+    """Fit and test all folds of an experiment that are not done yet, and make their tables.
+
+    Args:
+        experiment: the file.
+        overrides: as on the command line.
+        out: folder of the folds and tables; None: ``<runs_dir>/<experiment>/crossval``.
+        allow_mixed: set results of other terms into the table too, with the difference on it.
+        beside: folders of other cross-validations to set beside.
+
+    Returns:
+        What is printed: a table per dataset and metric, with its fingerprint.
+
+    Raises:
+        ResultError: the protocol has one fold, folds of another config are in the folder, or results of
+            other terms cannot share a table.
+        RunError: a fold cannot be fitted or tested.
+    """
+    resolved = resolve(experiment, overrides, vocabulary())
+    config = resolved.config
+    home = out or Path(config.runs_dir) / config.experiment / "crossval"
+    wanted = Wanted(experiment, tuple(overrides), home)
+    count, datasets = _folds(resolved)
+    runs: dict[int, Path] = {}
+    for number in range(1, count + 1):
+        print(f"fold {number} of {count}", flush=True)
+        runs[number] = _done(wanted, number, datasets)
+    found = CrossValidation.of(_tables(runs), _calibrations(runs), beside, allow_mixed)
+    write_tables(found, home)
+    return told(found) + f"written: {home / 'crossval.txt'}, .md, .tex, .csv, .json\n"
+
+
+def _folds(resolved: Resolved) -> tuple[int, list[str]]:
+    """How many folds there are, and the datasets whose folds they are."""
+    data = build_data(resolved.config)
+    data.prepare_data()
+    data.setup("fit")
+    counts = {}
+    for one in data.datasets:
+        protocol = one.protocol(one.settings.protocol or one.protocols[0], one.index.people())
+        counts[one.name] = len(protocol.folds)
+    several = {name: count for name, count in counts.items() if count > 1}
+    told = ", ".join(f"{name} {count}" for name, count in counts.items())
+    if not several:
+        raise ResultError(f"there is one fold only ({told}): use `aullava fit` and `aullava test`")
+    if len(set(several.values())) > 1:
+        raise ResultError(f"the datasets have different numbers of folds ({told}): cross-validate them apart")
+    return next(iter(several.values())), list(several)
+
+
+def _done(wanted: Wanted, number: int, datasets: Sequence[str]) -> Path:
+    """The tested run of one fold; whatever of it is missing is done now."""
+    resolved = wanted.fold(number, datasets)
+    apart = resolved.config.strategy.devices > 1
+    words = wanted.words(number, datasets)
+    run = _last_run(wanted.out / f"fold{number}", resolved)
+    if run is None:
+        run = _fitted(wanted, words, number) if apart else fit(resolved)
+    elif kept_answers(run, "test"):
+        print(f"  {run} is there already")
+        return run
+    elif not (run / "result.json").is_file():
+        settings = [word for word in words if word.partition("=")[0] not in GROUPS]
+        _aullava("resume", str(run), *settings) if apart else resume(run, settings)
+    _aullava("test", str(run)) if apart else evaluate(run, "test")
+    return run
+
+
+def _last_run(home: Path, resolved: Resolved) -> Path | None:
+    """The run of a fold that is there already; None: none, or none that can go on."""
+    numbers = sorted(int(one.name) for one in home.glob("*") if one.name.isdecimal())
+    if not numbers:
+        return None
+    run = home / str(numbers[-1])
+    if not (run / "config.yaml").is_file():
+        return None
+    before = resolve(run / "config.yaml", (), vocabulary()).config
+    found = changes(flat(before), resolved.config)
+    if found:
+        said = ", ".join(f"{key} was {then} and is now {now}" for key, (then, now) in found.items())
+        raise ResultError(f"{run} is a fold of another experiment ({said}): give another --out")
+    trained = (run / WEIGHTS).is_file() or any((run / CHECKPOINTS).glob("*.ckpt"))
+    return run if trained else None
+
+
+def _fitted(wanted: Wanted, words: Sequence[str], number: int) -> Path:
+    _aullava("fit", str(wanted.experiment), *words)
+    home = wanted.out / f"fold{number}"
+    return home / str(max(int(one.name) for one in home.glob("*") if one.name.isdecimal()))
+
+
+def _aullava(*words: str) -> None:
+    """A verb in processes of its own.
+
+    Raises:
+        ResultError: it failed; it has said why.
+    """
+    code = subprocess.run([sys.executable, "-m", "aullava", *words], check=False).returncode
+    if code:
+        raise ResultError(
+            f"`aullava {' '.join(words[:2])}` ended with exit code {code}: see what it said above"
+        )
+
+
+def _tables(runs: Mapping[int, Path]) -> dict[str, dict[int, AnswerTable]]:
+    """Dataset -> fold -> answers."""
+    found: dict[str, dict[int, AnswerTable]] = {}
+    for number, run in runs.items():
+        for name, table in kept_answers(run, "test").items():
+            found.setdefault(name, {})[number] = table
+    return found
+
+
+def _calibrations(runs: Mapping[int, Path]) -> dict[str, dict[int, dict[str, UnitCalibration]]]:
+    """Dataset -> fold -> calibration, where there is one."""
+    found: dict[str, dict[int, dict[str, UnitCalibration]]] = {}
+    for number, run in runs.items():
+        for name, units in read_calibration(run).items():
+            found.setdefault(name, {})[number] = units
+    return found

@@ -1,0 +1,117 @@
+"""Reads the folder of a run for its report: config, fingerprint, scores, curves, answers, calibration."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from aullava.answer_records import kept_answers
+from aullava.config.load import resolve
+from aullava.config.schema import Config
+from aullava.evaluation.answer_table import AnswerTable
+from aullava.evaluation.calibration import UnitCalibration, read_calibration
+from aullava.evaluation.errors import ResultError
+from aullava.report_plots import Curve
+from aullava.subgroup_tables import FILE as SUBGROUPS
+from aullava.vocabulary import vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """All that is shown of one run.
+
+    Attributes:
+        folder: of the run; `name`: its last two parts.
+        config: as it was resolved; `texts`: config.yaml, overrides.txt and versions.json as they stand.
+        prints: fingerprint.json.
+        result: flat names of scores to values, NaN where there is no support.
+        curves: tags of TensorBoard's scalars.
+        tests: dataset -> answers of its test; `elsewhere`: of tests on other datasets.
+        calibration: dataset -> Action Unit -> how its probability is read.
+        subgroups: dataset -> column -> group -> scores and intervals.
+    """
+
+    folder: Path
+    name: str
+    config: Config
+    texts: dict[str, str]
+    prints: dict[str, Any]
+    result: dict[str, float]
+    curves: dict[str, Curve]
+    tests: dict[str, AnswerTable]
+    elsewhere: dict[str, AnswerTable]
+    calibration: dict[str, dict[str, UnitCalibration]]
+    subgroups: dict[str, Any]
+
+    def scores(self, prefix: str) -> dict[str, float]:
+        """The scores below a prefix such as ``test/bp4d/``, without it."""
+        return {key.removeprefix(prefix): v for key, v in self.result.items() if key.startswith(prefix)}
+
+
+def read_run(folder: Path) -> Run:
+    """Read the folder of a run.
+
+    Raises:
+        ResultError: it was not fitted to its end or not tested, or a file in it is damaged.
+    """
+    result = _plain(folder, "result.json")
+    if not result:
+        raise ResultError(
+            f"{folder} has no result.json: the run was not fitted to its end, `aullava resume` it"
+        )
+    tests = kept_answers(folder, "test")
+    if not tests:
+        raise ResultError(f"{folder} has no answers of a test: run `aullava test {folder}` first")
+    names = ("config.yaml", "overrides.txt", "versions.json")
+    return Run(
+        folder=folder,
+        name="/".join(folder.resolve().parts[-2:]),
+        config=resolve(folder / "config.yaml", (), vocabulary()).config,
+        texts={name: _text(folder / name) for name in names},
+        prints=_plain(folder, "fingerprint.json"),
+        result={
+            key: math.nan if v is None else float(v) for key, v in result.items() if not isinstance(v, str)
+        },
+        curves=_curves(folder / "tensorboard"),
+        tests=tests,
+        elsewhere=kept_answers(folder, "cross"),
+        calibration=read_calibration(folder),
+        subgroups=_plain(folder, SUBGROUPS),
+    )
+
+
+def _plain(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / name
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ResultError(f"{path} is no JSON ({error}): delete it and make it again") from None
+    if not isinstance(found, Mapping):
+        raise ResultError(f"{path} holds no names and values: delete it and make it again")
+    return dict(found)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def _curves(folder: Path) -> dict[str, Curve]:
+    """Every scalar of the event files, in the order of its steps."""
+    if not folder.is_dir():
+        return {}
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 1, "tensors": 1})
+    events.Reload()
+    found = {}
+    for tag in events.Tags()["scalars"]:
+        points = events.Scalars(tag)
+        found[tag] = (np.array([p.step for p in points], float), np.array([p.value for p in points], float))
+    return found

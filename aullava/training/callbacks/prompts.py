@@ -1,0 +1,66 @@
+"""The question and the answer as the model learns them, in TensorBoard: one text per dataset and format."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import cast
+
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from aullava.decoding.generate import Writer
+from aullava.text.batch import UNSUPERVISED, AUBatch
+from aullava.training.module import AULightningModule
+
+OPEN, CLOSE = "⟦", "⟧"
+
+
+class DecodedPrompts(Callback):
+    """Logs the first training sample of each dataset and format, decoded, supervised tokens in brackets."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: AUBatch, batch_idx: int
+    ) -> None:
+        """Log a batch whose kind is new."""
+        assert isinstance(pl_module, AULightningModule)
+        name = f"prompt/{batch.datasets[0]}/{batch.scales[0]}"
+        if name in self._seen or not isinstance(trainer.logger, TensorBoardLogger):
+            return
+        self._seen.add(name)
+        text = decoded(batch, cast("Writer", pl_module.collator.tokenizer))
+        trainer.logger.experiment.add_text(name, text, trainer.global_step)
+
+
+def decoded(batch: AUBatch, writer: Writer) -> str:
+    """The first row of a batch as Markdown: every supervised token in brackets, the image as its length."""
+    row = zip(
+        batch.input_ids[0].tolist(),
+        batch.labels[0].tolist(),
+        batch.image_mask[0].tolist(),
+        batch.attention_mask[0].tolist(),
+        strict=True,
+    )
+    tokens = [
+        ("image" if image else "learned" if label != UNSUPERVISED else "read", token)
+        for token, label, image, real in row
+        if real
+    ]
+    parts, learned = [], 0
+    for kind, group in groupby(tokens, key=lambda one: one[0]):
+        ids = [token for _, token in group]
+        if kind == "image":
+            parts.append(f"[image: {len(ids)} tokens]")
+        elif kind == "read":
+            parts.append(_text(writer, ids))
+        else:
+            learned += len(ids)
+            parts += [f"{OPEN}{_text(writer, [one])}{CLOSE}" for one in ids]
+    shown = "\n".join(f"    {line}" for line in "".join(parts).splitlines())
+    return f"{len(tokens)} tokens, {learned} of them supervised ({OPEN}like this{CLOSE}):\n\n{shown}"
+
+
+def _text(writer: Writer, ids: list[int]) -> str:
+    return writer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)

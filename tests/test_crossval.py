@@ -1,0 +1,122 @@
+"""`aullava crossval` on the fake of BP4D: the same table twice, nothing done twice, nothing mixed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from aullava.cli import main
+from tests.fakes import written
+from tests.source_tree import REPOSITORY
+from tests.tiny_runs import contents
+
+BP4D = str(REPOSITORY / "experiments" / "bp4d.yaml")
+TABLES = ("crossval.txt", "crossval.md", "crossval.tex", "crossval.csv", "crossval.json")
+ANSWERS = "answers/test/bp4d.parquet"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("crossval")
+
+
+@pytest.fixture(scope="module")
+def words(home: Path) -> list[str]:
+    """Two steps on nine people, on one device."""
+    few = ["trainer.max_steps=2", "trainer.val_every=null", "data.batch_size=4", "trainer.accelerator=cpu"]
+    few += ["model=tiny", "trainer.precision=32-true", "evaluation.baselines=false"]
+    return [*written(["bp4d"], home / "data"), *few]
+
+
+@pytest.fixture(scope="module")
+def done(home: Path, words: list[str]) -> Path:
+    """A folder with three folds."""
+    assert main(["crossval", BP4D, *words, "--out", str(home / "a")]) == 0
+    return home / "a"
+
+
+def test_a_second_fresh_folder_has_the_same_tables(
+    done: Path, home: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["crossval", BP4D, *words, "--out", str(home / "b")]) == 0
+    printed = capsys.readouterr().out
+    for name in TABLES:
+        assert (home / "b" / name).read_bytes() == (done / name).read_bytes()
+    text = (done / "crossval.txt").read_text()
+    assert text in printed
+    assert text.startswith(
+        "bp4d: presence, present from 0.5, 3 folds of canonical_folds v1, 72 faces of 9 people"
+    )
+    assert "fingerprint " in text
+    assert "always present" in text
+    assert "MDHR R50 (b,c)" in text
+
+
+def test_what_is_done_is_not_done_again(
+    done: Path, words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = Path(shutil.copytree(done, tmp_path / "out"))
+    before = contents(out)
+    (out / "fold2" / "1" / ANSWERS).unlink()  # fitted, and stopped before it was tested
+    assert main(["crossval", BP4D, *words, "--out", str(out)]) == 0
+    after = contents(out)
+    assert set(after) == set(before)
+    assert [name for name in before if after[name] != before[name] and "result.json" not in name] == []
+    assert capsys.readouterr().out.count("is there already") == 2
+
+
+def test_a_fold_that_was_stopped_goes_on(done: Path, words: list[str], tmp_path: Path) -> None:
+    out = Path(shutil.copytree(done, tmp_path / "out"))
+    for name in ("result.json", "calibration.json", ANSWERS):
+        (out / "fold3" / "1" / name).unlink()
+    assert main(["crossval", BP4D, *words, "--out", str(out)]) == 0
+    assert [one.name for one in (out / "fold3").iterdir()] == ["1"]
+    assert (out / "crossval.json").read_bytes() == (done / "crossval.json").read_bytes()
+
+
+def _refused(words: list[str], out: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    before = contents(out)
+    capsys.readouterr()
+    assert main(["crossval", *words, "--out", str(out)]) == 2
+    assert contents(out) == before
+    said = capsys.readouterr().err.splitlines()
+    assert [line for line in said if "Traceback" in line] == []
+    return said[-1]
+
+
+def test_folds_of_another_experiment_are_not_mixed_in(
+    done: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = _refused([BP4D, *words, "optim.lr_lora=0.5"], done, capsys)
+    assert (
+        "is a fold of another experiment (optim.lr_lora was 0.0025 and is now 0.5): give another --out"
+        in said
+    )
+
+
+def test_a_damaged_table_is_named(
+    done: Path, words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = Path(shutil.copytree(done, tmp_path / "out"))
+    (out / "fold1" / "1" / ANSWERS).write_text("no parquet")
+    said = _refused([BP4D, *words], out, capsys)
+    assert f"{out / 'fold1' / '1' / ANSWERS} holds no answers of a test" in said
+
+
+def test_one_fold_is_no_cross_validation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    demo = str(REPOSITORY / "experiments" / "demo.yaml")
+    data = [f"data.datasets.synthetic_bp4d.root={tmp_path / 'faces'}", "data=synthetic_bp4d"]
+    few = [
+        f"data.datasets.synthetic_bp4d.options.{key}={n}"
+        for key, n in (("train_people", 5), ("test_people", 1))
+    ]
+    few += [
+        f"data.datasets.synthetic_bp4d.options.{key}=1"
+        for key in ("faces_per_person", "test_faces_per_person")
+    ]
+    capsys.readouterr()
+    assert main(["crossval", demo, *data, *few, "--out", str(tmp_path / "out")]) == 2
+    assert "there is one fold only (synthetic_bp4d 1)" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
