@@ -205,7 +205,7 @@ def build_trainer(
     if callbacks is None and strategy.name in SHARDED:
         strategy = replace(strategy, name="ddp")
     plugins: list[Any] = [TorchElasticEnvironment()] if strategy.devices * strategy.nodes > 1 else []
-    arithmetic = precision_plugin(settings.precision)
+    arithmetic = precision_plugin(settings.precision, strategy.name)
     val_every = min(settings.val_every or settings.max_steps, settings.max_steps)  # at the latest at the end
     return Trainer(
         default_root_dir=run,
