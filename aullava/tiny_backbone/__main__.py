@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from aullava.tiny_backbone.encoder import EncoderRecipe, train_encoder
-from aullava.tiny_backbone.language import LanguageRecipe, train_llm
+from aullava.tiny_backbone.language import Cycle, LanguageRecipe, train_llm
 from aullava.tiny_backbone.tokenizer import train_tokenizer
 from aullava.tiny_backbone.write import write_encoder, write_llm
 from datamodules.drawn_faces.store import ensure_store, open_store, store_path
@@ -33,7 +33,7 @@ def main() -> None:
     encoder, language = EncoderRecipe(), LanguageRecipe()
     if arguments.steps:
         encoder = EncoderRecipe(cycles=((arguments.steps[0], 1e-3),))
-        language = LanguageRecipe(steps=arguments.steps[1])
+        language = LanguageRecipe(cycles=(Cycle(arguments.steps[1], 2e-3),))
 
     faces = [(person, number) for person in range(OTHER_PEOPLE) for number in range(FACES_EACH)]
     path = store_path(arguments.faces, POPULATION, faces, encoder.image_size)

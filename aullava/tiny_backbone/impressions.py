@@ -24,6 +24,8 @@ ABSENT: Final = 0.55
 """Share of the amounts that are 0."""
 SPREAD: Final = 0.36
 """Standard deviation of the amounts."""
+CROWDED: Final = 2.0
+"""Standard deviation of the log popularity of places in a crowd: the first then has .30 of all; ours."""
 COMMON: Final = 6
 """Directions in which the noise of different Action Units goes together."""
 
@@ -47,7 +49,9 @@ class Impressions:
         shown = self._numbers.uniform(size=shape) >= ABSENT
         return np.where(shown, self._numbers.uniform(0.01, 1.0, shape), 0.0).round(2)
 
-    def draw(self, amounts: np.ndarray, asked: np.ndarray, table: Tensor, haze: float) -> Tensor:
+    def draw(
+        self, amounts: np.ndarray, asked: np.ndarray, table: Tensor, haze: float, crowd: float = 0.0
+    ) -> Tensor:
         """Vectors for the image's place.
 
         Args:
@@ -55,12 +59,13 @@ class Impressions:
             asked: bool [N, A]; in clear air only these are written at all.
             table: the language model's embeddings [V, D], with their gradient.
             haze: 0 (clear: many places, no noise) to 1 (as hard to read as a real projector's tokens).
+            crowd: 0 (places lie anywhere) to 1 (a few places show many Action Units, as a mouth does).
 
         Returns:
             float32 [N, PLACES, D], of the size of the embeddings.
         """
         written = torch.from_numpy(np.maximum(asked, haze)).float()[:, None]
-        shown = self._places(amounts.shape, haze)
+        shown = self._places(amounts.shape, haze, crowd)
         place = self._place_readings(shown, haze) * written
         amount = self._amount_readings(shown, amounts, haze) * written
         vectors = place @ asking_words(table, self._tokenizer, STANDARD)
@@ -68,10 +73,16 @@ class Impressions:
         vectors = vectors + (0.1 + 0.3 * haze) * self._normal(*vectors.shape)
         return table.detach().square().mean().sqrt() * vectors
 
-    def _places(self, shape: tuple[int, ...], haze: float) -> Tensor:
-        """Where each Action Unit shows, 0 or 1 [N, PLACES, A]: 1 to 3 places, in clear air 12 more."""
+    def _places(self, shape: tuple[int, ...], haze: float, crowd: float) -> Tensor:
+        """Where each Action Unit shows, 0 or 1 [N, PLACES, A]: 1 to 3 places, in clear air 12 more.
+
+        Each Action Unit takes places by their popularity, without putting one back (Gumbel-top-k: Kool et
+        al., arXiv 1903.06059). A crowd has log-normal popularities.
+        """
         count = torch.randint(1, 4, shape, generator=self._generator) + int(12 * (1 - haze))
-        order = self._uniform(shape[0], PLACES, shape[1]).argsort(1).argsort(1)
+        popular = CROWDED * crowd * self._normal(shape[0], PLACES, 1) if crowd else torch.zeros(())
+        chance = self._uniform(shape[0], PLACES, shape[1]).clamp(min=1e-12)
+        order = (chance.log().neg().log() - popular).argsort(1).argsort(1)
         return (order < count[:, None]).float()
 
     def _place_readings(self, shown: Tensor, haze: float) -> Tensor:

@@ -16,9 +16,26 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from aullava.text.batch import UNSUPERVISED
-from aullava.tiny_backbone.impressions import Impressions
 from aullava.tiny_backbone.learning import Schedule, learn
 from aullava.tiny_backbone.texts import TextBatch, Texts
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """Lessons from short and clear to long and hazy; warm-up and cosine once; ours."""
+
+    steps: int
+    learning_rate: float
+    short: float = 0.1  # of the steps ask short questions only, later ones 1 in 10
+    clear: float = 0.2  # of the steps read clear impressions; then haze comes up
+    hazy: float = 0.5  # of the steps are over when it is full
+    thinnest: float = 0.4  # haze of a batch is at least this share of what it may be
+    crowd: float = 0.0  # how crowded the places are at most
+
+    def haze(self, step: int) -> float:
+        """How hard the impressions are to read at most at a step, 0 to 1."""
+        done = step / self.steps
+        return 1.0 if done >= self.hazy else max(0.0, (done - self.clear) / (self.hazy - self.clear))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +49,11 @@ class LanguageRecipe:
     rope_theta: float = 1e6  # slow rotations: a word must be found at any distance
     context: int = 1024
     batch_size: int = 16
-    steps: int = 14_000
-    learning_rate: float = 2e-3
+    cycles: tuple[Cycle, ...] = (Cycle(14_000, 2e-3), Cycle(4_000, 2e-3, short=0, clear=0, hazy=0, crowd=1))
     warmup: int = 100
     weight_decay: float = 0.05
     text_weight: float = 0.1  # of everything that is not the answer
     text_share: float = 0.05  # of the questions' positions that a step learns from
-    short: float = 0.1  # of the steps ask short questions only, later ones 1 in 10
-    clear: float = 0.2  # of the steps read clear impressions; then haze comes up
-    hazy: float = 0.5  # of the steps are over when it is full
-    thinnest: float = 0.4  # haze of a batch is at least this share of what it may be
-
-    def haze(self, step: int) -> float:
-        """How hard the impressions are to read at most at a step, 0 to 1."""
-        return min(1.0, max(0.0, (step / self.steps - self.clear) / (self.hazy - self.clear)))
 
 
 def build_llm(recipe: LanguageRecipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
@@ -72,29 +80,37 @@ def train_llm(tokenizer: PreTrainedTokenizerFast, recipe: LanguageRecipe, seed: 
     """Learn the language model from texts alone."""
     torch.manual_seed(seed)
     model = build_llm(recipe, tokenizer)
-    schedule = Schedule(recipe.steps, recipe.learning_rate, recipe.warmup, 0.05, recipe.weight_decay)
-    learn("llm", model, _lessons(model, Texts(tokenizer, seed), recipe), schedule)
+    for number, cycle in enumerate(recipe.cycles):
+        study(model, Texts(tokenizer, seed + number), recipe, cycle)
     return model
 
 
+def study(model: LlamaForCausalLM, texts: Texts, recipe: LanguageRecipe, cycle: Cycle) -> None:
+    """One cycle of lessons, with a fresh optimiser."""
+    schedule = Schedule(cycle.steps, cycle.learning_rate, recipe.warmup, 0.05, recipe.weight_decay)
+    learn("llm", model, _lessons(model, texts, recipe, cycle), schedule)
+
+
 def _lessons(
-    model: LlamaForCausalLM, texts: Texts, recipe: LanguageRecipe
+    model: LlamaForCausalLM, texts: Texts, recipe: LanguageRecipe, cycle: Cycle
 ) -> Iterator[tuple[Tensor, float]]:
-    """The loss of one batch of texts after the other, from short and clear to long and hazy."""
+    """The loss of one batch of texts after the other."""
     for step in count():
-        batch = texts.batch(recipe.batch_size, 1.0 if step < recipe.short * recipe.steps else 0.1)
-        haze = recipe.haze(step) * float(texts.rng.uniform(recipe.thinnest, 1))
-        on_answers, on_rest = _losses(model, batch, texts.impressions, recipe, haze)
+        batch = texts.batch(recipe.batch_size, 1.0 if step < cycle.short * cycle.steps else 0.1)
+        haze = cycle.haze(step) * float(texts.rng.uniform(cycle.thinnest, 1))
+        crowd = cycle.crowd * float(texts.rng.uniform()) if cycle.crowd else 0.0
+        embeddings = model.get_input_embeddings()
+        assert isinstance(embeddings, nn.Embedding)
+        vectors = texts.impressions.draw(batch.amounts, batch.asked, embeddings.weight, haze, crowd)
+        on_answers, on_rest = _losses(model, batch, vectors, recipe)
         yield on_answers + recipe.text_weight * on_rest, on_answers.item()
 
 
 def _losses(
-    model: LlamaForCausalLM, batch: TextBatch, impressions: Impressions, recipe: LanguageRecipe, haze: float
+    model: LlamaForCausalLM, batch: TextBatch, vectors: Tensor, recipe: LanguageRecipe
 ) -> tuple[Tensor, Tensor]:
     """Cross-entropy of the answers, and of a part of the questions."""
     embeddings = model.get_input_embeddings()
-    assert isinstance(embeddings, nn.Embedding)
-    vectors = impressions.draw(batch.amounts, batch.asked, embeddings.weight, haze)
     inputs = embeddings(batch.ids).masked_scatter(batch.image[..., None], vectors)
     # The head is what costs here: all answers, and of the questions as much as keeps them readable.
     some = batch.rest.masked_fill(torch.rand(batch.rest.shape) > recipe.text_share, UNSUPERVISED)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import os
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +17,7 @@ from datamodules import registry
 from datamodules.action_units import UNKNOWN, action_unit
 from datamodules.base import AUDataModule
 from datamodules.check import check_dataset
-from datamodules.errors import DatasetError, MissingRootError
+from datamodules.errors import DatasetError, LabelOutOfRangeError, MissingRootError
 from datamodules.options import DatasetSettings
 from datamodules.sample import AUSample
 from datamodules.transforms import mirrored_labels
@@ -263,8 +265,9 @@ def test_the_index_of_a_second_start_is_the_first_one(
 ) -> None:
     """Out of the cache, if the dataset names its label files: with the same faces, labels and findings."""
     first = dataset(name, settings)
-    if not name.startswith("synthetic_"):
-        assert list(first.label_files())
+    cached = bool(list(first.label_files()))
+    assert cached or name.startswith("synthetic_") or name not in registry.BUILT_IN
+    if cached:
         monkeypatch.setattr(_class(name), "build_index", lambda _: pytest.fail("the labels were read again"))
     again = dataset(name, settings)
     assert again.fingerprint() == first.fingerprint()
@@ -293,6 +296,63 @@ def test_a_sound_copy_passes_the_check(name: str, settings: DatasetSettings) -> 
     assert checked.broken == []
     assert checked.pictures_read == len(checked.index)
     assert checked.counts.subjects.keys() == set(checked.index.people())
+
+
+@pytest.mark.parametrize("place", [0.0, 0.5, 1.0])
+def test_a_missing_label_file_never_means_absent(
+    name: str, settings: DatasetSettings, tmp_path: Path, place: float
+) -> None:
+    """It is refused, or its rows are gone, or it is reported (a file of pain scores): no label changes."""
+    if not _class(name).needs_root:
+        return
+    assert settings.root is not None
+    whole = dataset(name, settings)
+    files = [path for path in map(Path, whole.label_files()) if path.is_file() and path.suffix not in MEDIA]
+    if not files:  # a dataset that keeps no index need not name them
+        return
+    gone = files[round(place * (len(files) - 1))].relative_to(settings.root)
+    shutil.copytree(settings.root, tmp_path / "copy", copy_function=os.link)
+    (tmp_path / "copy" / gone).unlink()
+    module = _class(name)(replace(settings, root=tmp_path / "copy"), LOADING)
+    refused = ""
+    try:
+        _ = module.index
+    except DatasetError as error:
+        refused = str(error)
+    if refused:
+        assert "\n" not in refused
+        assert str(tmp_path / "copy") in refused
+        return
+    left = module.index
+    rows = np.searchsorted(whole.index.sample_ids, left.sample_ids)
+    assert np.array_equal(whole.index.sample_ids[rows], left.sample_ids)
+    assert len(left) < len(whole.index) or module.findings.counts() != whole.findings.counts()
+    assert np.all((left.labels == whole.index.labels[rows]) | (left.labels == UNKNOWN))
+
+
+def test_a_label_outside_the_scale_is_named_with_its_origin(
+    name: str, settings: DatasetSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = _class(name)(settings, LOADING)
+    module.prepare_data()
+    read = module.build_index()
+    labels = np.array(read.labels)
+    labels[0, 0] = 7
+    monkeypatch.setattr(module, "build_index", lambda: replace(read, labels=labels))
+    with pytest.raises(LabelOutOfRangeError, match=re.escape(f"{read.origins[0]}: label 7 of ")):
+        module._built()
+
+
+def test_an_empty_part_is_refused(
+    name: str, settings: DatasetSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All rows of one person: whoever is tested, nobody is left to train."""
+    module = _class(name)(settings, LOADING)
+    module.prepare_data()
+    monkeypatch.setattr(type(module.index), "people", lambda self: [str(self.subjects[0])])
+    with pytest.raises(DatasetError, match=f"'{name}'|nobody") as refused:
+        module.setup()
+    assert "\n" not in str(refused.value)
 
 
 def test_files_that_are_pages_of_a_web_site_are_named(

@@ -61,7 +61,17 @@ def test_every_frame_is_itself_in_any_order(video: Path) -> None:
 
 
 def test_files_without_time_stamps_are_walked_again(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datamodules.video._Decoder._rising", lambda _: False)
+    class Timeless:
+        def __init__(self, *arguments: object) -> None:
+            self.capture = cv2.VideoCapture(*arguments)
+
+        def get(self, name: int) -> float:
+            return 0.0 if name == cv2.CAP_PROP_POS_MSEC else self.capture.get(name)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.capture, name)
+
+    monkeypatch.setattr("datamodules.video.cv2", type("Old", (), {**vars(cv2), "VideoCapture": Timeless}))
     videos = Videos()
     assert [_number(videos.frame(video, number)) for number in (150, 20, 90, 3)] == [150, 20, 90, 3]
 
@@ -147,6 +157,15 @@ def test_what_is_no_video_is_named(tmp_path: Path, content: bytes, said: str) ->
     for look in (frame_count, lambda one: Videos().frame(one, 3)):
         with pytest.raises(BrokenVideoError, match=rf"video {path} cannot be read at frame 0 \({said}"):
             look(path)
+
+
+def test_a_video_of_too_large_pictures_is_refused_before_it_is_decoded(
+    video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datamodules.video.MAX_SIDE", WIDTH - 1)
+    for look in (frame_count, lambda one: Videos().frame(one, 3)):
+        with pytest.raises(BrokenVideoError, match=f"its pictures have more than {WIDTH - 1} pixels a side"):
+            look(video)
 
 
 def test_missing_videos_and_frames_are_named(tmp_path: Path) -> None:

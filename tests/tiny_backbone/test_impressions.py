@@ -73,3 +73,11 @@ def test_words_are_as_large_as_each_other_and_share_nothing(
         assert float((found @ found.T / WIDTH).triu(1).abs().max()) < 0.5
         # A code's word does not depend on which others are asked for.
         assert torch.equal(words(table, tokenizer, STANDARD[3:5]), found[3:5])
+
+
+def test_in_a_crowd_some_places_show_much_more_than_others(tokenizer: PreTrainedTokenizerFast) -> None:
+    texts, shape = Impressions(tokenizer, seed=3), (200, len(STANDARD))
+    apart, crowded = (texts._places(shape, haze=1.0, crowd=crowd).sum(2) for crowd in (0.0, 1.0))
+    for per_place in (apart, crowded):  # each unit stands at one to three places, whatever the crowd
+        assert len(STANDARD) <= per_place.sum(1).min() <= per_place.sum(1).max() <= 3 * len(STANDARD)
+    assert float(crowded.amax(1).mean()) > 3 * float(apart.amax(1).mean())

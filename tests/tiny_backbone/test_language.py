@@ -15,7 +15,7 @@ from aullava.text.grammar import AnswerForm
 from aullava.text.parse import parse_answer
 from aullava.text.question import EXPECTED
 from aullava.tiny_backbone.impressions import PLACES
-from aullava.tiny_backbone.language import LanguageRecipe, build_llm, train_llm
+from aullava.tiny_backbone.language import Cycle, LanguageRecipe, build_llm, train_llm
 from aullava.tiny_backbone.texts import TextBatch, Texts
 from aullava.tiny_backbone.tokenizer import train_tokenizer
 from aullava.tiny_backbone.write import write_llm
@@ -23,7 +23,7 @@ from datamodules.action_units import BP4D_AUS, DISFA_AUS, FEAFA_AUS, Scale
 from datamodules.synthetic import code_amount
 
 RECIPE = LanguageRecipe(
-    hidden=32, feed_forward=64, layers=2, heads=2, batch_size=2, steps=25, learning_rate=1e-2, warmup=3
+    hidden=32, feed_forward=64, layers=2, heads=2, batch_size=2, cycles=(Cycle(25, 1e-2),), warmup=3
 )
 
 
@@ -106,7 +106,13 @@ def test_the_loss_falls_and_the_folder_loads(tokenizer: PreTrainedTokenizerFast,
 
 def test_the_same_seed_gives_the_same_language_model(tokenizer: PreTrainedTokenizerFast) -> None:
     recipe = LanguageRecipe(
-        hidden=16, feed_forward=16, layers=1, heads=2, batch_size=1, steps=2, learning_rate=1e-2, warmup=1
+        hidden=16,
+        feed_forward=16,
+        layers=1,
+        heads=2,
+        batch_size=1,
+        cycles=(Cycle(2, 1e-2), Cycle(1, 1e-2, crowd=1)),
+        warmup=1,
     )
     states = [train_llm(tokenizer, recipe, seed).state_dict() for seed in (6, 6, 7)]
     equal = [all(torch.equal(states[0][key], other[key]) for key in states[0]) for other in states]
