@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,14 +13,12 @@ import numpy as np
 
 from aullava.build import build_data
 from aullava.config.schema import Config
+from aullava.evaluation.calibration import UnitCalibration, calibrated, read_calibration
 from aullava.inference.errors import PredictionError
 from aullava.inference.pictures import Image
 from aullava.text.answer import Answer
 from datamodules.action_units import Scale
 from datamodules.faces import FaceCrop, FaceFinder, FaceSettings
-
-CALIBRATION = "calibration.json"
-EDGE = 1e-6
 
 
 class Cutter:
@@ -58,24 +55,6 @@ class Cutter:
         return replace(crop, image=kept)
 
 
-@dataclass(frozen=True, slots=True)
-class Calibrated:
-    """How the probability of one Action Unit is read.
-
-    Attributes:
-        temperature: divides its logit.
-        threshold: the probability, after that, from which it counts as present.
-    """
-
-    temperature: float = 1.0
-    threshold: float = 0.5
-
-    def probability(self, raw: float) -> float:
-        """The probability after the temperature."""
-        inside = min(max(raw, EDGE), 1 - EDGE)
-        return 1 / (1 + math.exp(-math.log(inside / (1 - inside)) / self.temperature))
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Question:
     """One question that is asked about every face.
@@ -92,15 +71,15 @@ class Question:
     scale: Scale
     aus: tuple[str, ...]
     cutter: Cutter
-    calibration: Mapping[str, Calibrated] = field(default_factory=dict)
+    calibration: Mapping[str, UnitCalibration] = field(default_factory=dict)
 
     def presence(self, answer: Answer) -> dict[str, tuple[float, int]]:
         """Probability and decision (0 or 1) of every Action Unit of an answer about presence."""
         found = {}
-        for code, raw in zip(answer.aus, answer.slot_probs.tolist(), strict=True):
-            reading = self.calibration.get(code, Calibrated())
-            probability = reading.probability(raw) if reading.temperature != 1 else raw
-            found[code] = probability, int(probability >= reading.threshold)
+        for code, raw in zip(answer.aus, answer.slot_probs.astype(np.float64), strict=True):
+            unit = self.calibration.get(code)
+            probability = float(raw if unit is None else calibrated(raw, unit.temperature))
+            found[code] = probability, int(probability >= (0.5 if unit is None else unit.threshold))
         return found
 
 
@@ -122,6 +101,7 @@ def run_questions(
 
     Raises:
         PredictionError: a format or an Action Unit that the run was not trained on.
+        ResultError: the run's calibration is damaged.
     """
     members = build_data(config).members
     known = sorted({member.coded_scale().value for member in members})
@@ -137,7 +117,7 @@ def run_questions(
             raise PredictionError(
                 f"the run never learnt {code} in these formats: ask for {', '.join(sorted(learnt))}"
             )
-    crops, calibration = _crops(run), _calibration(run)
+    crops, calibration = _crops(run), read_calibration(run)
     cutters: dict[Any, Cutter] = {}
     found: dict[tuple[Scale, tuple[str, ...]], Question] = {}
     for member in chosen:
@@ -167,23 +147,3 @@ def _crops(run: Path) -> Mapping[str, Any]:
         ) from None
     crops: Mapping[str, Any] = found
     return crops
-
-
-def _calibration(run: Path) -> dict[str, dict[str, Calibrated]]:
-    """Temperatures and thresholds of a run, by dataset and code; empty if it has none."""
-    path = run / CALIBRATION
-    if not path.is_file():
-        return {}
-    try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-        return {
-            name: {
-                code: Calibrated(float(one["temperature"]), float(one["threshold"]))
-                for code, one in units.items()
-            }
-            for name, units in held.items()
-        }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise PredictionError(
-            f"{path} is no calibration ({error}): make it again with `aullava validate {run}`"
-        ) from None

@@ -12,6 +12,7 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel
 from torch.optim import Optimizer
+from torchmetrics import MeanMetric
 
 from aullava.config.schema import OptimConfig
 from aullava.decoding.decoder import Decoder, Reference
@@ -80,6 +81,7 @@ class AULightningModule(LightningModule):
         self.other_books = nn.ModuleList(
             ScoreBook(one.aus, one.scale, one.present_from) for one in amounts
         )
+        self.uncertified = nn.ModuleList(MeanMetric() for _ in datasets)
         self.scores: dict[str, float] = {}
         self.rows: dict[str, Rows] = {}
         self.rows_step = -1
@@ -179,6 +181,10 @@ class AULightningModule(LightningModule):
 
     def _score(self, batch: PromptBatch, dataset: int) -> dict[str, list[Answer]]:
         answers = self.decoder.answers(batch)
+        # Answers that free decoding would not have written: without a grammar they could not be read.
+        sure = [answer.certified for answer in answers]
+        if None not in sure:
+            self.uncertified[dataset](torch.tensor([0.0 if one else 1.0 for one in sure], device=self.device))
         probabilities = answered_probabilities(answers, batch)
         for book, expectation in self._books(dataset):
             book.update(
@@ -209,8 +215,12 @@ class AULightningModule(LightningModule):
     def _close(self, stage: str) -> None:
         """Scores of all datasets under ``<stage>/<dataset>/<score>``."""
         self.scores, self.rows, self.rows_step = {}, {}, self.global_step
-        for asked, book in zip(self.datasets, self.books, strict=True):
+        for asked, book, share in zip(self.datasets, self.books, self.uncertified, strict=True):
             assert isinstance(book, ScoreBook)
+            assert isinstance(share, MeanMetric)
+            if share.update_called:
+                self.scores[f"{stage}/{asked.name}/uncertified_rate"] = float(share.compute())
+                share.reset()
             self.scores |= {f"{stage}/{asked.name}/{name}": value for name, value in book.compute().items()}
             self.rows[asked.name] = book.rows()
             book.reset()
