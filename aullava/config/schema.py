@@ -93,8 +93,9 @@ class TextConfig:
     image_first is LLaVA's order. Values of `aullava.text.question.Order`."""
     definitions: bool = True
     """Write the one-sentence FACS definition of every Action Unit asked; false lists the codes only."""
-    layout: str = choice("plain")
-    """Frame around question and answer; plain adds none."""
+    layout: str = choice("plain", "llava_v1", "chat_template")
+    """Frame around question and answer: none, that of LLaVA-1.5 and Vicuna v1, or the tokenizer's own chat
+    template. Values of `aullava.text.layout.Layout`."""
 
 
 @dataclass
