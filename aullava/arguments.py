@@ -15,6 +15,8 @@ _DATASETS = """%(prog)s [NAME]
                               [--labels-only] [--workers N] [KEY=VALUE ...]
        %(prog)s new NAME [--to DIR]
        %(prog)s --sheet FILE"""
+DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+"""Words for the dtype of exported weights -> the schema's."""
 _RUN = "folder of a run, such as runs/demo/1"
 
 
@@ -52,6 +54,8 @@ def build_parser() -> argparse.ArgumentParser:
     validate = verb("validate", "score a run on its validation people", "validate runs/demo/1")
     test = verb("test", "score a run on its test people", "test runs/demo/1 evaluation.test_samples=200")
     _predict(verb("predict", "answer for your own images", "predict runs/demo/1 a.png b.png --formats level"))
+    says = "write a run as a folder that transformers, vLLM and SGLang load"
+    _export(verb("export", says, "export runs/demo/1 --to my_model --dtype bf16 --verify 50"))
     says = "print every value of an experiment and where it came from"
     config = verb("config", says, "config experiments/demo.yaml seed=1")
     _datasets(
@@ -92,6 +96,17 @@ def _predict(parts: argparse.ArgumentParser) -> None:
     formats = "presence, level, intensity, or several with commas between; default: those trained"
     parts.add_argument("--formats", help=formats)
     parts.add_argument("--out", type=Path, metavar="DIR", help="write tables and drawings into this folder")
+
+
+def _export(parts: argparse.ArgumentParser) -> None:
+    parts.add_argument("run", type=Path, metavar="RUN", help=_RUN)
+    parts.add_argument("--to", type=Path, required=True, metavar="DIR", help="the folder to make; new")
+    about = "of the weights; default: as the run's language model"
+    parts.add_argument("--dtype", choices=tuple(DTYPES), help=about)
+    about = "load it with plain transformers and compare with the run on N images; default 0: do not"
+    parts.add_argument("--verify", type=_at_least(0), default=0, metavar="N", help=about)
+    about = "pictures to compare on; default: faces of the run's test people"
+    parts.add_argument("--images", type=Path, nargs="+", default=[], metavar="IMAGE", help=about)
 
 
 def _compare(parts: argparse.ArgumentParser) -> None:

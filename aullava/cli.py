@@ -13,7 +13,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from aullava.arguments import CHECK_WORDS, UsageError, build_parser
+from aullava.arguments import CHECK_WORDS, DTYPES, UsageError, build_parser
 from aullava.config.words import hint
 
 if TYPE_CHECKING:
@@ -116,6 +116,20 @@ def _predict(arguments: argparse.Namespace) -> int:
     written = predict(arguments.run, arguments.images, formats, arguments.out)
     if written is not None:
         print(f"written: {written}")
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    _check_run(arguments.run, ())
+    if arguments.images and not arguments.verify:
+        raise UsageError("--images are compared on, so --verify N must say how many")
+    for image in arguments.images:
+        if not image.is_file():
+            raise UsageError(f"there is no image {image}: give the files of pictures")
+    from aullava.exporting import export
+
+    dtype = None if arguments.dtype is None else DTYPES[arguments.dtype]
+    print("\n".join(export(arguments.run, arguments.to, dtype, arguments.verify, arguments.images)))
     return 0
 
 
@@ -243,6 +257,7 @@ VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "validate": _validate,
     "test": _test,
     "predict": _predict,
+    "export": _export,
     "config": _config,
     "datasets": _datasets,
     "prepare": _prepare,

@@ -7,9 +7,11 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+import torch
 from safetensors import SafetensorError
+from torch import nn
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 from transformers import utils as transformers_utils
 
@@ -28,6 +30,7 @@ KEYS: Final = {"vision": "vision.name", "llm": "llm.name", "llava": "llm.init_fr
 _PICKLES: Final = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _INDEX: Final = "model.safetensors.index.json"
 Needed = Sequence[Sequence[str]]
+Module = TypeVar("Module", bound=nn.Module)
 
 
 def model_folder(name: str, part: str, needed: Needed) -> Path:
@@ -117,7 +120,7 @@ def load_weights(auto_class: Any, folder: Path, **options: Any) -> PreTrainedMod
         ModelError: transformers refuses the folder, or weights of the model are missing in it.
     """
     try:
-        with _quiet():
+        with quiet():
             model, report = auto_class.from_pretrained(
                 folder,
                 local_files_only=True,
@@ -138,9 +141,16 @@ def load_weights(auto_class: Any, folder: Path, **options: Any) -> PreTrainedMod
     return loaded
 
 
+def cast_weights(model: Module, dtype: torch.dtype) -> Module:
+    """The model with its weights in `dtype`; its buffers (rotary frequencies) stay as they are."""
+    for weight in model.parameters():
+        weight.data = weight.data.to(dtype)
+    return model
+
+
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers' progress bar and list of unused weights off the terminal; we read the report."""
+def quiet() -> Iterator[None]:
+    """Keep transformers' progress bars and list of unused weights off the terminal; we read the report."""
     library: Any = transformers_utils.logging  # parts of it carry no types
     level, bars = library.get_verbosity(), library.is_progress_bar_enabled()
     library.set_verbosity(logging.ERROR)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, PreTrainedConfig, PreTrainedModel
 
 from aullava.models.errors import ModelError
-from aullava.models.folders import load_config, load_weights, model_folder
+from aullava.models.folders import cast_weights, load_config, load_weights, model_folder
 from aullava.models.projector import build_projector
 from aullava.models.vision import VisionEncoder, as_encoder, load_preprocessor
 from aullava.models.vision_kinds import layers_kept, prefix_tokens, vision_config
@@ -94,8 +94,9 @@ def split_llava(
         attn_implementation={"text_config": attn_implementation},
     )
     llava.requires_grad_(False)
-    vision = as_encoder(_cast(llava.model.vision_tower, dtypes[0]), load_preprocessor(name).size, tokens)
-    llm = _cast(_language_model(llava), dtypes[1])
+    tower_model = cast_weights(llava.model.vision_tower, dtypes[0])
+    vision = as_encoder(tower_model, load_preprocessor(name).size, tokens)
+    llm = cast_weights(_language_model(llava), dtypes[1])
     projector = build_projector(projector_kind, vision.dim, llm.config.hidden_size)
     if takes_over:
         projector.load_state_dict(_as_ours(projector_kind, llava.model.multi_modal_projector.state_dict()))
@@ -138,13 +139,6 @@ def _language_model(llava: Any) -> PreTrainedModel:
             "name the language model as llm.name"
         )
     model: PreTrainedModel = llm.requires_grad_(False)
-    return model
-
-
-def _cast(model: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel:
-    """The model with its weights in `dtype`; its buffers (rotary frequencies) stay as they are."""
-    for weight in model.parameters():
-        weight.data = weight.data.to(dtype)
     return model
 
 
