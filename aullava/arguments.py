@@ -56,6 +56,9 @@ def build_parser() -> argparse.ArgumentParser:
     _predict(verb("predict", "answer for your own images", "predict runs/demo/1 a.png b.png --formats level"))
     says = "write a run as a folder that transformers, vLLM and SGLang load"
     _export(verb("export", says, "export runs/demo/1 --to my_model --dtype bf16 --verify 50"))
+    says = "make a run of an exported folder, or of a LLaVA with a LoRA adapter"
+    importing = verb("import", says, "import my_model")
+    _import(importing)
     says = "print every value of an experiment and where it came from"
     config = verb("config", says, "config experiments/demo.yaml seed=1")
     _datasets(
@@ -73,7 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
         )
     for parts in (resume, validate, test):
         parts.add_argument("run", type=Path, metavar="RUN", help=_RUN)
-    for parts in (fit, resume, validate, test, config, demo):
+    for parts in (fit, resume, validate, test, config, importing, demo):
         parts.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help=_OVERRIDES)
     return parser
 
@@ -107,6 +110,14 @@ def _export(parts: argparse.ArgumentParser) -> None:
     parts.add_argument("--verify", type=_at_least(0), default=0, metavar="N", help=about)
     about = "pictures to compare on; default: faces of the run's test people"
     parts.add_argument("--images", type=Path, nargs="+", default=[], metavar="IMAGE", help=about)
+
+
+def _import(parts: argparse.ArgumentParser) -> None:
+    about = "written by `aullava export`, or any LlavaForConditionalGeneration; a hub id will do"
+    parts.add_argument("folder", metavar="DIR", help=about)
+    parts.add_argument("--adapter", type=Path, metavar="DIR", help="a PEFT LoRA folder made for it")
+    about = "says questions, answers and datasets, where DIR was not written by `aullava export`"
+    parts.add_argument("--experiment", type=Path, metavar="FILE", help=about)
 
 
 def _compare(parts: argparse.ArgumentParser) -> None:

@@ -133,6 +133,19 @@ def _export(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _import(arguments: argparse.Namespace) -> int:
+    if arguments.experiment is not None:
+        from aullava.config.load import resolve
+        from aullava.vocabulary import vocabulary
+
+        resolve(arguments.experiment, arguments.overrides, vocabulary())  # a typo, before torch loads
+    from aullava.importing import import_folder
+
+    run = import_folder(arguments.folder, arguments.adapter, arguments.experiment, arguments.overrides)
+    print(f"run: {run}")
+    return 0
+
+
 def _config(arguments: argparse.Namespace) -> int:
     from aullava.config.load import resolve
     from aullava.config.show import render
@@ -258,6 +271,7 @@ VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "test": _test,
     "predict": _predict,
     "export": _export,
+    "import": _import,
     "config": _config,
     "datasets": _datasets,
     "prepare": _prepare,

@@ -159,7 +159,7 @@ def _compare(
     ours = answer_logits(model, pixels, ids, _places(prompt, ids), answer)
     tally.larger("logits", apart(served.logits(inputs, answer), ours))
     tally.larger("pixels", float((pixels.cpu() - collator.preprocess(faces)).abs().max()))
-    said = served.answers(inputs)
+    said = served.answers(inputs, len(answer))
     samples = [_unlabelled(number, face, aus) for number, face in enumerate(faces)]
     mine = answer_samples(model, collator, samples, scale, free=True, ask_unknown=True)
     tally.count("answers", len(faces))

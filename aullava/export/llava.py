@@ -14,6 +14,8 @@ from aullava.models.vlm import FaceLanguageModel
 
 _STRATEGY: Final = {0: "full", 1: "default"}
 """Tokens before the patches that are dropped, in LLaVA's words."""
+_BACKBONE: Final = ("stage_names", "out_features", "out_indices")
+"""What DINOv2's config says of itself as a backbone: of all its layers, also those that were never built."""
 
 
 def as_llava(model: FaceLanguageModel, image_id: int) -> Any:
@@ -65,12 +67,14 @@ def dropped(model: FaceLanguageModel) -> str:
 
 
 def _config(model: FaceLanguageModel, image_id: int) -> Any:
-    vision: Any = getattr(model.vision.model, "config", None)
+    vision: dict[str, Any] = model.vision.model.config.to_dict()
+    for name in _BACKBONE:
+        vision.pop(name, None)
     llm: Any = model.llm
     text = copy.deepcopy(llm.config)
     text.vocab_size = llm.get_input_embeddings().weight.shape[0]
     return LlavaConfig(
-        vision_config=copy.deepcopy(vision),
+        vision_config=vision,
         text_config=text,
         image_token_index=image_id,
         image_seq_length=model.vision.num_tokens,

@@ -119,11 +119,13 @@ class Served:
         )
         return made.to(self.model.device)
 
-    def answers(self, inputs: Any) -> list[str]:
-        """What it writes, greedily, by its own generation config."""
-        written = self.model.generate(**inputs)[:, inputs["input_ids"].shape[1] :]
-        said: list[str] = self.processor.batch_decode(written, skip_special_tokens=True)
-        return said
+    def answers(self, inputs: Any, longest: int) -> list[str]:
+        """What it writes by its own generation config, up to its end token or `longest` tokens."""
+        written = self.model.generate(**inputs, max_new_tokens=longest)[:, inputs["input_ids"].shape[1] :]
+        end = self.processor.tokenizer.eos_token_id
+        rows = [row[: row.index(end)] if end in row else row for row in written.tolist()]
+        # Special tokens stay: an answer with one in its middle must not read as if it were not there.
+        return [str(self.processor.decode(row, skip_special_tokens=False)) for row in rows]
 
     @torch.no_grad()
     def logits(self, inputs: Any, answer: Sequence[int]) -> Tensor:

@@ -17,12 +17,13 @@ from aullava.models.projector import build_projector
 from aullava.models.vision import VisionEncoder, as_encoder, load_preprocessor
 from aullava.models.vision_kinds import layers_kept, prefix_tokens, vision_config
 
-_NEEDED: Final = (
+NEEDED: Final = (
     ("config.json",),
     ("*.safetensors",),
     ("preprocessor_config.json", "processor_config.json"),
     ("tokenizer.json", "tokenizer.model"),
 )
+"""Files of a LLaVA; of each group one is enough."""
 _ACTIVATION: Final = {"mlp": "gelu", "linear": "linear"}
 """With which `projector_hidden_act` a LLaVA's projector is one of ours; a linear one stands as two layers."""
 
@@ -68,7 +69,7 @@ def split_llava(
         ModelError: another kind of model, or a projector that was made for other features or is of
             another kind.
     """
-    folder = model_folder(name, "llava", _NEEDED)
+    folder = model_folder(name, "llava", NEEDED)
     config: Any = load_config(folder)
     if config.model_type != "llava":
         raise ModelError(

@@ -10,10 +10,10 @@ from typing import Any, Final, Protocol
 from aullava.text.errors import TextError
 
 LLAVA_SYSTEM: Final = (
-    "A chat between a curious human and an artificial intelligence assistant. The assistant gives helpful, "
-    "detailed, and polite answers to the human's questions."
+    "A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, "
+    "detailed, and polite answers to the user's questions."
 )
-"""What LLaVA-1.5 and Vicuna v1 were trained behind (`conv_llava_v1` of haotian-liu/LLaVA)."""
+"""What LLaVA-1.5 (version v1 of its training) and Vicuna 1.1 to 1.5 were trained behind."""
 
 _QUESTION: Final = "(the question)"
 

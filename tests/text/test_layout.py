@@ -32,8 +32,8 @@ def test_llava_s_frame_is_llava_s() -> None:
     """The prompt of LLaVA-1.5 for a question, character by character."""
     style = QuestionStyle(Order.IMAGE_FIRST, False, frame_of(Layout.LLAVA_V1, chatty(None)))
     assert whole(question(("AU1", "AU12"), Scale.PRESENCE, style)) == (
-        "A chat between a curious human and an artificial intelligence assistant. The assistant gives "
-        "helpful, detailed, and polite answers to the human's questions. USER: <image>\n"
+        "A chat between a curious user and an artificial intelligence assistant. The assistant gives "
+        "helpful, detailed, and polite answers to the user's questions. USER: <image>\n"
         "Read the facial Action Units of this person.\nAU1, AU12\n"
         "Answer 1 if present, 0 if absent. ASSISTANT:"
     )
