@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from aullava.build import DTYPES, build_collator, build_data, build_model
-from aullava.config.load import resolve
+from aullava.config.load import Resolved, resolve
 from aullava.config.schema import Config
 from aullava.config.show import save
 from aullava.export.card import model_card
@@ -68,7 +68,7 @@ def export(run: Path, out: Path, dtype: str | None, verify: int, pictures: Seque
             questions = [_question(collator, one) for one in asked]
             written = write_folder(model, collator, questions, kind, folder)
             served = Served(folder, device)
-        save(replace(resolved, config=_elsewhere(config)), folder / SETTINGS)
+        save(_elsewhere(resolved), folder / SETTINGS)
         refuse_other_tokens(served, collator, asked, written)
         said = []
         if faces:
@@ -124,8 +124,10 @@ def _question(collator: Collator, asked: Asked) -> dict[str, Any]:
     }
 
 
-def _elsewhere(config: Config) -> Config:
-    """The config without the places of this machine."""
+def _elsewhere(resolved: Resolved) -> Resolved:
+    """The config without the places of this machine, and without where its values came from."""
+    config = resolved.config
     datasets = {name: replace(one, root=None, prepared=None) for name, one in config.data.datasets.items()}
     data = replace(config.data, datasets=datasets)
-    return replace(config, runs_dir="runs", init_from_run=None, data=data)
+    moved = replace(config, runs_dir="runs", init_from_run=None, data=data)
+    return replace(resolved, config=moved, provenance=dict.fromkeys(resolved.provenance, ""))

@@ -9,17 +9,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aullava.decoding.generate import answer_samples
 from aullava.export.errors import ExportError
 from aullava.export.folder import Exported
-from aullava.export.verify import Served, Verification, answer_logits, apart, base_logits
+from aullava.export.verify import (
+    Served,
+    Verification,
+    answer_logits,
+    answers,
+    apart,
+    base_logits,
+)
 from aullava.models.vlm import FaceLanguageModel
 from aullava.text.collate import Collator, Prompt
 from aullava.text.errors import AnswerError
 from aullava.text.parse import parse_answer
 from aullava.text.question import asking_text
-from datamodules.action_units import UNKNOWN, Scale
-from datamodules.sample import AUSample
+from datamodules.action_units import Scale
 
 BATCH = 8
 """Images that are compared at once: logits of the whole vocabulary are held for all of their tokens."""
@@ -160,11 +165,10 @@ def _compare(
     tally.larger("logits", apart(served.logits(inputs, answer), ours))
     tally.larger("pixels", float((pixels.cpu() - collator.preprocess(faces)).abs().max()))
     said = served.answers(inputs, len(answer))
-    samples = [_unlabelled(number, face, aus) for number, face in enumerate(faces)]
-    mine = answer_samples(model, collator, samples, scale, free=True, ask_unknown=True)
+    mine = answers(model, pixels, ids, _places(prompt, ids), len(answer), served.end_id)
     tally.count("answers", len(faces))
-    tally.count("agreed", sum(one == other.text for one, other in zip(said, mine, strict=True)))
-    tally.count("valid", sum(_reads(one, aus, scale, collator) for one in said))
+    tally.count("agreed", sum(one == other for one, other in zip(said, mine, strict=True)))
+    tally.count("valid", sum(_reads(served.text(one), aus, scale, collator) for one in said))
 
 
 def _compare_merging(
@@ -203,11 +207,6 @@ def _any_answer(prompt: Prompt) -> tuple[int, ...]:
 
 def _held(logits: Tensor) -> Tensor:
     return logits.float().cpu()
-
-
-def _unlabelled(number: int, face: Picture, aus: tuple[str, ...]) -> AUSample:
-    unknown = np.full(len(aus), UNKNOWN, np.float32)
-    return AUSample(f"image-{number}", "export", f"image-{number}", face, aus, unknown, Scale.PRESENCE)
 
 
 def _reads(text: str, aus: tuple[str, ...], scale: Scale, collator: Collator) -> bool:

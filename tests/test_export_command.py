@@ -155,7 +155,7 @@ def test_adapters_that_do_not_fit_are_refused(tmp_path: Path, capsys: pytest.Cap
     (folder / "adapter_config.json").write_text(json.dumps(config))
     tensors = load_file(folder / "adapter_model.safetensors")
     name = next(iter(tensors))
-    spoilt = {name.replace("language_model", "vision_tower"): tensors[name], **tensors}
+    spoilt = {name.replace("language_model", "vision_tower"): tensors[name].clone(), **tensors}
     save_file(spoilt, folder / "adapter_model.safetensors")
     assert "which is no linear layer of the language model" in refused(words, capsys)
     (folder / "adapter_model.safetensors").unlink()

@@ -32,7 +32,7 @@ class Verification:
         dtype: of the folder's weights.
         images: how many.
         answers: how many answers were compared.
-        agreed: how many were equal, character by character.
+        agreed: how many were equal, token by token.
         valid: how many of the folder's answers follow the grammar.
         logits: max |difference| of a logit, folder against merged model, on the folder's own pixels.
         merging: the same, merged model against the model with its adapter.
@@ -99,6 +99,7 @@ class Served:
         )
         self.model = model.to(device).eval()
         self.image_id = int(model.config.image_token_id)
+        self.end_id = int(self.processor.tokenizer.eos_token_id)
 
     def inputs(self, images: Sequence[np.ndarray], words: str) -> Any:
         """What its processor makes of images and one question."""
@@ -119,13 +120,14 @@ class Served:
         )
         return made.to(self.model.device)
 
-    def answers(self, inputs: Any, longest: int) -> list[str]:
-        """What it writes by its own generation config, up to its end token or `longest` tokens."""
+    def answers(self, inputs: Any, longest: int) -> list[list[int]]:
+        """The tokens that it writes by its own generation config, up to its end token or `longest`."""
         written = self.model.generate(**inputs, max_new_tokens=longest)[:, inputs["input_ids"].shape[1] :]
-        end = self.processor.tokenizer.eos_token_id
-        rows = [row[: row.index(end)] if end in row else row for row in written.tolist()]
-        # Special tokens stay: an answer with one in its middle must not read as if it were not there.
-        return [str(self.processor.decode(row, skip_special_tokens=False)) for row in rows]
+        return _ended(written, self.end_id)
+
+    def text(self, answer: list[int]) -> str:
+        """An answer as text; special tokens stay, so that none in its middle goes unseen."""
+        return str(self.processor.decode(answer, skip_special_tokens=False))
 
     @torch.no_grad()
     def logits(self, inputs: Any, answer: Sequence[int]) -> Tensor:
@@ -154,6 +156,35 @@ def answer_logits(
     image = F.pad(places, (0, len(answer)))
     logits = model(pixels, whole, image, torch.ones_like(whole)).logits
     return logits[:, -len(answer) - 1 : -1]
+
+
+@torch.no_grad()
+def answers(
+    model: FaceLanguageModel, pixels: Tensor, ids: Tensor, places: Tensor, longest: int, end_id: int
+) -> list[list[int]]:
+    """The likeliest tokens of our model, one by one, up to its end token or `longest`.
+
+    As transformers' `generate` goes, with a cache that grows: the same kernels run on the same shapes.
+
+    Args:
+        model: ours.
+        pixels: as in `answer_logits`, like the next two.
+        ids: of the question, without padding.
+        places: the image's.
+        longest: how many tokens at most.
+        end_id: the token that ends an answer.
+    """
+    logits, state = model.prefill(pixels, ids, places, torch.ones_like(ids))
+    written = [logits.argmax(dim=1, keepdim=True)]
+    while len(written) < longest and not bool((torch.cat(written, 1) == end_id).any(1).all()):
+        written.append(model.advance(written[-1], state).argmax(dim=1, keepdim=True))
+    return _ended(torch.cat(written, 1), end_id)
+
+
+def _ended(written: Tensor, end_id: int) -> list[list[int]]:
+    """Rows of tokens, each up to its end token."""
+    rows: list[list[int]] = written.tolist()
+    return [row[: row.index(end_id)] if end_id in row else row for row in rows]
 
 
 @torch.no_grad()
