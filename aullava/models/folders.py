@@ -16,6 +16,7 @@ from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 from transformers import utils as transformers_utils
 
 from aullava.models.errors import MissingModelError, ModelError
+from aullava.models.fetched import FETCHED, fetched_folder
 from aullava.models.hub import hub_folder, is_hub_id
 
 TINY: Final = Path(__file__).parent / "tiny"
@@ -37,8 +38,8 @@ def model_folder(name: str, part: str, needed: Needed) -> Path:
     """The folder that `name` stands for.
 
     Args:
-        name: "tiny" for the shipped backbone, the path of a local folder, or a hub id (OWNER/NAME, or
-            OWNER/NAME@REVISION), which is looked up in the cache first.
+        name: "tiny" for the shipped backbone, a name of `FETCHED`, the path of a local folder, or a hub id
+            (OWNER/NAME, or OWNER/NAME@REVISION), which is looked up in the cache first.
         part: one of `KEYS`.
         needed: the files that must be there; of each group one file is enough (glob patterns allowed).
 
@@ -47,7 +48,13 @@ def model_folder(name: str, part: str, needed: Needed) -> Path:
         ModelError: the folder holds weights as pickle files only.
     """
     wanted = ", ".join(" or ".join(group) for group in needed)
-    if is_hub_id(name):
+    if name in FETCHED:
+        folder = fetched_folder(name)
+        if not folder.is_dir():
+            raise MissingModelError(
+                f"{KEYS[part]} is '{name}', which is not here yet: `aullava models fetch {name}` brings it"
+            )
+    elif is_hub_id(name):
         folder = hub_folder(name, KEYS[part], wanted, lambda found: not _lacking(found, needed))
     else:
         folder = TINY / part if name == "tiny" else Path(name).expanduser()

@@ -12,7 +12,7 @@ from transformers import AutoImageProcessor, AutoModel, PreTrainedModel
 
 from aullava.models.errors import ModelError
 from aullava.models.folders import LOADING_ERRORS, load_weights, model_folder
-from aullava.models.vision_kinds import layers_kept, patches, prefix_tokens, vision_config
+from aullava.models.vision_kinds import GRIDS, layers_kept, patches, prefix_tokens, vision_config
 
 TOKENS: Final = ("patches", "all")
 """Which of the encoder's tokens become image tokens: `all` keeps class and register tokens too."""
@@ -28,18 +28,21 @@ class VisionEncoder(nn.Module):
         model: a vision model of transformers whose last layer is the one to read.
         num_tokens: tokens per image that are given out.
         prefix_tokens: tokens at the beginning that are dropped.
+        dim: width of the tokens; None: as its config says.
 
     Attributes:
         num_tokens: N, the image tokens per image.
         dim: D, their width.
     """
 
-    def __init__(self, model: PreTrainedModel, num_tokens: int, prefix_tokens: int) -> None:
+    def __init__(
+        self, model: PreTrainedModel, num_tokens: int, prefix_tokens: int, dim: int | None = None
+    ) -> None:
         super().__init__()
         self.model = model.requires_grad_(False)
         self.num_tokens = num_tokens
         self.prefix_tokens = prefix_tokens
-        self.dim: int = model.config.hidden_size
+        self.dim: int = dim or model.config.hidden_size
         self.train(False)
 
     def train(self, mode: bool = True) -> Self:
@@ -63,6 +66,46 @@ class VisionEncoder(nn.Module):
         return features
 
 
+class GridEncoder(VisionEncoder):
+    """A frozen convolutional encoder: the places of one of its feature maps are the tokens, row by row.
+
+    A map in the middle is meant: what shows an Action Unit is small, and pooled away at the end.
+
+    Args:
+        model: gives one hidden state [B, D, H, W] per block.
+        layer: 1 is the first block's map, -1 the last one's.
+        size: side of the images in pixels.
+
+    Raises:
+        ModelError: there is no such block.
+    """
+
+    def __init__(self, model: PreTrainedModel, layer: int, size: int) -> None:
+        with torch.no_grad():
+            model.eval()
+            maps = self._maps(model, torch.zeros(1, 3, size, size, dtype=model.dtype))
+        place = layer - 1 if layer > 0 else layer
+        if layer == 0 or not -len(maps) <= layer <= len(maps):
+            raise ModelError(
+                f"vision.layer={layer} is no block of an encoder with {len(maps)}: give 1 to {len(maps)}, or "
+                f"-1 (the last) to -{len(maps)} (the first)"
+            )
+        _, width, rows, columns = maps[place].shape
+        super().__init__(model, rows * columns, 0, width)
+        self._place = place
+
+    @staticmethod
+    def _maps(model: PreTrainedModel, pixel_values: Tensor) -> tuple[Tensor, ...]:
+        maps: tuple[Tensor, ...] = model(pixel_values, output_hidden_states=True).hidden_states
+        return maps
+
+    @torch.no_grad()
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        """Features [B, N, D] of the chosen map's places, for pixel values [B, 3, S, S]."""
+        maps = self._maps(self.model, pixel_values.to(self.model.dtype))
+        return maps[self._place].flatten(2).transpose(1, 2)
+
+
 def load_vision(
     name: str, layer: int = -1, dtype: torch.dtype = torch.float32, tokens: str = "patches"
 ) -> VisionEncoder:
@@ -81,6 +124,9 @@ def load_vision(
     """
     folder = model_folder(name, "vision", _WEIGHTS)
     config = vision_config(folder)
+    if config.model_type in GRIDS:
+        model = load_weights(AutoModel, folder, config=config, dtype=dtype, add_pooling_layer=False)
+        return GridEncoder(model, layer, load_preprocessor(name).size)
     config.num_hidden_layers = layers_kept(layer, config)
     size = load_preprocessor(name).size
     return as_encoder(load_weights(AutoModel, folder, config=config, dtype=dtype), size, tokens)
