@@ -66,12 +66,12 @@ def test_the_six_lines_of_the_readme(
     home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are executed as they stand there; a folder trained for so short answers as freely as our own."""
-    code = re.search(r"```python\n(from transformers.*?)```", (REPOSITORY / "README.md").read_text(), re.S)
+    code = re.search(r"```python\nimport json\n(from transformers.*?)```", (REPOSITORY / "README.md").read_text(), re.S)
     assert code is not None
     monkeypatch.chdir(home)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        exec(compile(code[1], "README.md", "exec"), {})  # noqa: S102 - our own file
+        exec(compile(code[1], "README.md", "exec"), {"json": json})  # noqa: S102 - our own file
     assert sum(bool(line.strip()) for line in code[1].splitlines()) == 6
     assert printed.getvalue().strip()
 
