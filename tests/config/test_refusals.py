@@ -42,7 +42,7 @@ OVERRIDES = {
     "adapter.targets.0=q": "adapter.targets must be a list such as [a, b], not {'0': 'q'}",
     # choices
     "text.order=image": "text.order has no choice 'image', did you mean 'image_first'?",
-    "text.layout=chat": "text.layout has no choice 'chat', it can be plain",
+    "text.layout=chat": "text.layout has no choice 'chat', did you mean 'chat_template'?",
     "answer.form=named_list": "answer.form has no choice 'named_list', did you mean 'named'?",
     "projector.kind=liner": "projector.kind has no choice 'liner', did you mean 'linear'?",
     "llm.attention=spda": "llm.attention has no choice 'spda', did you mean 'sdpa'?",
