@@ -82,7 +82,7 @@ class GridEncoder(VisionEncoder):
 
     def __init__(self, model: PreTrainedModel, layer: int, size: int) -> None:
         with torch.no_grad():
-            model.eval()
+            model.train(False)
             maps = self._maps(model, torch.zeros(1, 3, size, size, dtype=model.dtype))
         place = layer - 1 if layer > 0 else layer
         if layer == 0 or not -len(maps) <= layer <= len(maps):

@@ -1,4 +1,4 @@
-"""What must hold of every training: gradients everywhere, frozen stays frozen, checkpoints small and strict."""
+"""What must hold of every training: gradients everywhere, frozen stays frozen, small strict checkpoints."""
 
 from __future__ import annotations
 
