@@ -173,8 +173,9 @@ def _kept(llm: Any, projector: nn.Module, step: Step) -> int:
     # The noise of a dropout is as wide as the trained weights, which are fp32.
     wider = step.batch * step.tokens * (4 - dtype.itemsize)
     noisy = [one for one in adapted if isinstance(one.lora_dropout["default"], nn.Dropout)]
-    noise = wider * sum(int(one.in_features) for one in noisy)
-    return int(sum(storage.nbytes() for storage in kept.values())) + noise
+    noise: int = wider * sum(int(one.in_features) for one in noisy)
+    bytes_kept: int = sum(storage.nbytes() for storage in kept.values())
+    return bytes_kept + noise
 
 
 def _copied(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
