@@ -61,7 +61,7 @@ def import_folder(
     write_text(run / "overrides.txt", "".join(f"{line}\n" for line in resolved.overrides))
     write_json(run / "versions.json", versions())
     write_json(run / "fingerprint.json", {"imported": str(folder), "adapter": adapter and str(adapter)})
-    save_weights(model, run)
+    save_weights(model.trainable_state_dict(), run)
     return run
 
 

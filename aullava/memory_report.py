@@ -6,14 +6,12 @@ import math
 from typing import Any, Final, cast
 
 import torch
-from torch import nn
-from transformers import AutoModel
 
 from aullava.build import DTYPES, build_data
 from aullava.config.schema import Config
 from aullava.models.errors import MissingModelError, ModelError
 from aullava.models.llm import load_tokenizer
-from aullava.models.memory import Adapter, Memory, Step, training_memory
+from aullava.models.memory import Adapter, Memory, Step, tower_memory, training_memory
 from aullava.models.projector import build_projector
 from aullava.models.shapes import config_of
 from aullava.models.vision_kinds import GRIDS, hidden_states, prefix_tokens
@@ -73,13 +71,11 @@ def _memory(config: Config, step: Step) -> Memory:
         raise ModelError("--memory knows encoders made of transformer blocks, not convolutional ones")
     read = hidden_states(config.vision.layers, vision)
     vision.num_hidden_layers = max(read)
-    auto: Any = AutoModel  # its from_config carries no types
     with torch.device("meta"):
-        tower: nn.Module = auto.from_config(vision)
         projector = build_projector(config.projector.kind, vision.hidden_size * len(read), llm.hidden_size)
     one = config.adapter
     return training_memory(
-        sum(tensor.numel() for tensor in tower.parameters()) * DTYPES[config.vision.dtype].itemsize,
+        tower_memory(vision, DTYPES[config.vision.dtype]),
         llm,
         DTYPES[config.llm.dtype],
         projector,

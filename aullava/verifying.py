@@ -75,7 +75,8 @@ def before_merging(
         pixels = collator.preprocess(list(faces[:MERGED_ON])).to(device)
         ids, places = torch.tensor(prompt.ids, device=device), torch.tensor(prompt.image, device=device)
         tuned, base = [], []
-        for part in pixels.split(BATCH):
+        for start in range(0, len(pixels), BATCH):
+            part = pixels[start : start + BATCH]
             rows = ids.expand(len(part), -1), places.expand(len(part), -1)
             tuned.append(_held(answer_logits(model, part, *rows, _any_answer(prompt))))
             without = base_logits(model, part, *rows, _any_answer(prompt))

@@ -66,7 +66,8 @@ def test_the_six_lines_of_the_readme(
     home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are executed as they stand there; a folder trained for so short answers as freely as our own."""
-    code = re.search(r"```python\nimport json\n(from transformers.*?)```", (REPOSITORY / "README.md").read_text(), re.S)
+    readme = (REPOSITORY / "README.md").read_text()
+    code = re.search(r"```python\nimport json\n(from transformers.*?)```", readme, re.S)
     assert code is not None
     monkeypatch.chdir(home)
     printed = io.StringIO()

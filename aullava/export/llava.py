@@ -47,7 +47,8 @@ def as_llava(model: FaceLanguageModel, image_id: int) -> Any:
     llava.lm_head = head
     projector = llava.model.multi_modal_projector.to_empty(device=weight.device).to(weight.dtype)
     projector.load_state_dict(_projector(model.projector))
-    llava.generation_config = GenerationConfig(do_sample=False)
+    generation: Any = GenerationConfig  # its constructor carries no types
+    llava.generation_config = generation(do_sample=False)
     return llava.eval().requires_grad_(False)
 
 
@@ -73,7 +74,8 @@ def _config(model: FaceLanguageModel, image_id: int) -> Any:
     llm: Any = model.llm
     text = copy.deepcopy(llm.config)
     text.vocab_size = llm.get_input_embeddings().weight.shape[0]
-    return LlavaConfig(
+    build: Any = LlavaConfig
+    return build(
         vision_config=vision,
         text_config=text,
         image_token_index=image_id,

@@ -29,7 +29,7 @@ def merged(model: FaceLanguageModel, dtype: torch.dtype) -> FaceLanguageModel:
         held = llm.get_input_embeddings().weight.dtype
         cast_weights(llm, torch.promote_types(held, dtype))
         try:
-            llm = llm.merge_and_unload(safe_merge=True)  # type: ignore[operator]  # forwarded by PeftModel
+            llm = llm.merge_and_unload(safe_merge=True)
         except ValueError as error:
             raise ExportError(f"the adapter cannot be merged: {error}") from error
     for part in (model.vision, model.projector, llm):

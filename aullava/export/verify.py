@@ -154,7 +154,7 @@ def answer_logits(
     """
     whole = _with_answer(ids, answer)
     image = F.pad(places, (0, len(answer)))
-    logits = model(pixels, whole, image, torch.ones_like(whole)).logits
+    logits: Tensor = model(pixels, whole, image, torch.ones_like(whole)).logits
     return logits[:, -len(answer) - 1 : -1]
 
 

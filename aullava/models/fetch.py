@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +23,6 @@ from transformers import (
     MobileNetV2Model,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import is_gguf_available
 
 from aullava.models.errors import ModelError
 from aullava.models.fetched import Fetched, fetched, fetched_folder
@@ -54,7 +54,7 @@ def fetch(name: str) -> Path:
     model, folder = fetched(name), fetched_folder(name)
     if folder.is_dir():
         return folder
-    if model.member.endswith(".gguf") and not is_gguf_available():
+    if model.member.endswith(".gguf") and find_spec("gguf") is None:
         raise ModelError(f"'{name}' is stored as GGUF, which needs: pip install 'aullava[models]'")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=folder.parent) as temporary:

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from peft import PeftModel
 from torch import Tensor, nn
-from transformers import AttentionInterface, AutoModelForCausalLM
+from transformers import AttentionInterface, AutoModel, AutoModelForCausalLM
 
 from aullava.models.adapters import add_lora
 
@@ -91,6 +91,14 @@ class Memory:
         return self.tower + -(-shared // devices) + gathered + self.activations
 
 
+def tower_memory(config: Any, dtype: torch.dtype) -> int:
+    """Bytes of the weights of a vision encoder, by its config."""
+    auto: Any = AutoModel  # its from_config carries no types
+    with torch.device("meta"):
+        tower: nn.Module = auto.from_config(config)
+    return int(sum(tensor.numel() for tensor in tower.parameters())) * dtype.itemsize
+
+
 def training_memory(
     tower: int, config: Any, dtype: torch.dtype, projector: nn.Module, adapter: Adapter, step: Step
 ) -> Memory:
@@ -145,18 +153,19 @@ def _language_model(config: Any, dtype: torch.dtype, adapter: Adapter, depth: in
 def _kept(llm: Any, projector: nn.Module, step: Step) -> int:
     """Bytes that autograd keeps of a forward pass: every storage once, weights left out."""
     dtype = llm.get_input_embeddings().weight.dtype
-    adapted = [one for one in llm.modules() if hasattr(one, "lora_A")]
+    adapted: list[Any] = [one for one in llm.modules() if hasattr(one, "lora_A")]
     if step.mixed:
         for one in adapted:  # autocast computes with halves of the trained weights, and of their inputs
             one.lora_A.to(dtype)["default"].register_forward_pre_hook(_copied)
             one.lora_B.to(dtype)
-    weights = {id(tensor.untyped_storage()) for tensor in (*llm.parameters(), *projector.parameters())}
-    kept: dict[int, Any] = {}
+    # Storages are held, so that their ids stay their own.
+    held = [tensor.untyped_storage() for tensor in (*llm.parameters(), *projector.parameters())]
+    weights, kept = {id(storage) for storage in held}, dict[int, Any]()
 
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         if id(storage) not in weights:
-            kept[id(storage)] = storage  # held, so that its id stays its own
+            kept[id(storage)] = storage
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
@@ -164,8 +173,9 @@ def _kept(llm: Any, projector: nn.Module, step: Step) -> int:
     # The noise of a dropout is as wide as the trained weights, which are fp32.
     wider = step.batch * step.tokens * (4 - dtype.itemsize)
     noisy = [one for one in adapted if isinstance(one.lora_dropout["default"], nn.Dropout)]
-    noise = wider * sum(int(one.in_features) for one in noisy)
-    return sum(int(storage.nbytes()) for storage in kept.values()) + noise
+    noise: int = wider * sum(int(one.in_features) for one in noisy)
+    bytes_kept: int = sum(storage.nbytes() for storage in kept.values())
+    return bytes_kept + noise
 
 
 def _copied(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -181,7 +191,7 @@ def _forward(llm: Any, projector: nn.Module, step: Step) -> Tensor:
         ids = torch.empty(step.batch, step.tokens - step.image_tokens, dtype=torch.int64)
         labels = torch.empty(step.batch * step.supervised, dtype=torch.int64)
     embedded = torch.cat([projector(features).to(table.weight.dtype), table(ids)], dim=1)
-    base = llm.get_base_model() if isinstance(llm, PeftModel) else llm
+    base: Any = llm.get_base_model() if isinstance(llm, PeftModel) else llm
     hidden = getattr(base, base.base_model_prefix)(inputs_embeds=embedded, use_cache=False).last_hidden_state
     logits = base.get_output_embeddings()(hidden[:, -step.supervised :].flatten(0, 1))
     return F.cross_entropy(logits.float(), labels)

@@ -89,13 +89,13 @@ class GridEncoder(VisionEncoder):
 
     def __init__(self, model: PreTrainedModel, layers: int | Sequence[int], size: int) -> None:
         with torch.no_grad():
-            model.eval()
+            model.train(False)
             maps = self._maps(model, torch.zeros(1, 3, size, size, dtype=model.dtype))
         wanted = (layers,) if isinstance(layers, int) else tuple(layers)
         if len(wanted) != 1 or wanted[0] == 0 or not -len(maps) <= wanted[0] <= len(maps):
             raise ModelError(
-                f"vision.layers is {list(wanted)}, but of this encoder with {len(maps)} blocks one is read: give "
-                f"one of 1 to {len(maps)}, or of -1 (the last) to -{len(maps)} (the first)"
+                f"vision.layers is {list(wanted)}, but of this encoder with {len(maps)} blocks one is read: "
+                f"give one of 1 to {len(maps)}, or of -1 (the last) to -{len(maps)} (the first)"
             )
         place = wanted[0] - 1 if wanted[0] > 0 else wanted[0]
         _, width, rows, columns = maps[place].shape
