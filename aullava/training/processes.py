@@ -114,9 +114,15 @@ def joined(strategy: StrategyConfig, accelerator: str) -> Iterator[Processes]:
 
 
 def take_over_slurm() -> None:
-    """Under srun, put what SLURM says about this process where torchrun puts it."""
+    """Under srun, put what SLURM says about this process where torchrun puts it.
+
+    Raises:
+        RunError: it does not say how many processes each machine has.
+    """
     if "RANK" in os.environ or "SLURM_STEP_ID" not in os.environ:
         return
+    if int(os.environ.get("SLURM_NTASKS", "1")) > 1 and "SLURM_NTASKS_PER_NODE" not in os.environ:
+        raise RunError("SLURM was asked for --ntasks alone: write --ntasks-per-node, see docs/scaling_out.md")
     slurm = SLURMEnvironment(auto_requeue=False)
     os.environ |= {
         "RANK": str(slurm.global_rank()),
