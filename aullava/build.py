@@ -33,7 +33,8 @@ from aullava.models.vlm import FaceLanguageModel
 from aullava.text.collate import Collator
 from aullava.text.errors import choose
 from aullava.text.grammar import AnswerForm
-from aullava.text.question import Layout, Order, QuestionStyle
+from aullava.text.layout import Layout, frame_of
+from aullava.text.question import Order, QuestionStyle
 from aullava.training.callbacks.answers import SampleAnswers
 from aullava.training.callbacks.checkpoints import SaveCheckpoints
 from aullava.training.callbacks.collapse import AnswerCollapse
@@ -95,13 +96,14 @@ def _parts(config: Config) -> tuple[VisionEncoder, nn.Module, bool, PreTrainedMo
 
 def build_collator(config: Config, model: FaceLanguageModel) -> Collator:
     """What turns samples into questions and answers for this model."""
+    tokenizer = load_tokenizer(config.llm.init_from or config.llm.name)
     style = QuestionStyle(
         order=choose(Order, config.text.order, "text.order"),
         definitions=config.text.definitions,
-        layout=choose(Layout, config.text.layout, "text.layout"),
+        frame=frame_of(choose(Layout, config.text.layout, "text.layout"), tokenizer),
     )
     return Collator(
-        load_tokenizer(config.llm.init_from or config.llm.name),
+        tokenizer,
         style,
         choose(AnswerForm, config.answer.form, "answer.form"),
         model.vision.num_tokens,
@@ -205,7 +207,7 @@ def build_trainer(
     if callbacks is None and strategy.name in SHARDED:
         strategy = replace(strategy, name="ddp")
     plugins: list[Any] = [TorchElasticEnvironment()] if strategy.devices * strategy.nodes > 1 else []
-    arithmetic = precision_plugin(settings.precision)
+    arithmetic = precision_plugin(settings.precision, strategy.name)
     val_every = min(settings.val_every or settings.max_steps, settings.max_steps)  # at the latest at the end
     return Trainer(
         default_root_dir=run,

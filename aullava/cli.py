@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from aullava import launch
-from aullava.arguments import CHECK_WORDS, UsageError, build_parser
+from aullava.arguments import CHECK_WORDS, DTYPES, UsageError, build_parser
 from aullava.config.words import hint
 
 if TYPE_CHECKING:
@@ -154,12 +154,63 @@ def _predict(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _export(arguments: argparse.Namespace) -> int:
+    _check_run(arguments.run, ())
+    if arguments.images and not arguments.verify:
+        raise UsageError("--images are compared on, so --verify N must say how many")
+    for image in arguments.images:
+        if not image.is_file():
+            raise UsageError(f"there is no image {image}: give the files of pictures")
+    from aullava.exporting import export
+
+    dtype = None if arguments.dtype is None else DTYPES[arguments.dtype]
+    print("\n".join(export(arguments.run, arguments.to, dtype, arguments.verify, arguments.images)))
+    return 0
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    if arguments.experiment is not None:
+        from aullava.config.load import resolve
+        from aullava.vocabulary import vocabulary
+
+        resolve(arguments.experiment, arguments.overrides, vocabulary())  # a typo, before torch loads
+    from aullava.importing import import_folder
+
+    run = import_folder(arguments.folder, arguments.adapter, arguments.experiment, arguments.overrides)
+    print(f"run: {run}")
+    return 0
+
+
+def _models(arguments: argparse.Namespace) -> int:
+    from aullava.models.fetched import FETCHED, fetched, fetched_folder
+
+    if arguments.action is None:
+        for one in FETCHED.values():
+            state = "here" if fetched_folder(one.name).is_dir() else "not here"
+            print(f"{one.name:<14}{state:<10}{one.licence:<12}{one.about}")
+        return 0
+    if not arguments.names:
+        raise UsageError(f"which model? write `aullava models fetch {' '.join(FETCHED)}`")
+    chosen = [fetched(name).name for name in arguments.names]  # refuses before anything is downloaded
+    from aullava.models.fetch import fetch
+
+    for name in chosen:
+        print(f"{name}: {fetch(name)}")
+    return 0
+
+
 def _config(arguments: argparse.Namespace) -> int:
     from aullava.config.load import resolve
     from aullava.config.show import render
     from aullava.vocabulary import vocabulary
 
-    print(render(resolve(arguments.experiment, arguments.overrides, vocabulary())), end="")
+    resolved = resolve(arguments.experiment, arguments.overrides, vocabulary())
+    if not arguments.memory:
+        print(render(resolved), end="")
+        return 0
+    from aullava.memory_report import memory_report
+
+    print(memory_report(resolved.config))
     return 0
 
 
@@ -307,6 +358,9 @@ VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "validate": _validate,
     "test": _test,
     "predict": _predict,
+    "export": _export,
+    "import": _import,
+    "models": _models,
     "config": _config,
     "datasets": _datasets,
     "prepare": _prepare,

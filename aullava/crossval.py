@@ -99,11 +99,11 @@ def _folds(resolved: Resolved) -> tuple[int, list[str]]:
         protocol = one.protocol(one.settings.protocol or one.protocols[0], one.index.people())
         counts[one.name] = len(protocol.folds)
     several = {name: count for name, count in counts.items() if count > 1}
-    told = ", ".join(f"{name} {count}" for name, count in counts.items())
+    said = ", ".join(f"{name} {count}" for name, count in counts.items())
     if not several:
-        raise ResultError(f"there is one fold only ({told}): use `aullava fit` and `aullava test`")
+        raise ResultError(f"there is one fold only ({said}): use `aullava fit` and `aullava test`")
     if len(set(several.values())) > 1:
-        raise ResultError(f"the datasets have different numbers of folds ({told}): cross-validate them apart")
+        raise ResultError(f"the datasets have different numbers of folds ({said}): cross-validate them apart")
     return next(iter(several.values())), list(several)
 
 

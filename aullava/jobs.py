@@ -69,7 +69,7 @@ def fit(resolved: Resolved) -> Path:
             print_parameters(module.model.parameter_report())
         images = config.data.batch_size * processes.size
         beside = training_callbacks(config, run, data.fingerprint(), images)
-        _train(build_trainer(config, run, module.model, beside), module, data, config, processes)
+        module = _train(build_trainer(config, run, module.model, beside), module, data, config, processes)
     return _finished(run, parts.data, module, processes, time.monotonic() - started)
 
 
@@ -108,7 +108,7 @@ def resume(run: Path, overrides: Sequence[str] = ()) -> Path:
             _score(module, data, config, run, "val")
         else:
             print(f"{run} goes on after step {snapshot.step} of {config.trainer.max_steps}")
-            _train(trainer, module, data, config, processes)
+            module = _train(trainer, module, data, config, processes)
     return _finished(run, data, module, processes, snapshot.seconds + time.monotonic() - started)
 
 
@@ -173,8 +173,11 @@ def print_parameters(report: dict[str, dict[str, int]]) -> None:
 
 def _train(
     trainer: Trainer, module: AULightningModule, data: Mixture, config: Config, processes: Processes
-) -> None:
+) -> AULightningModule:
     """Run the steps; every process draws other dropout.
+
+    Returns:
+        The module with the scores of the last validation.
 
     Raises:
         RunError: a loader process is gone; whatever else goes wrong says so itself.
@@ -193,6 +196,14 @@ def _train(
             f"a loader process was lost ({reason}): if memory ran out, lower data.num_workers; "
             f"go on with `aullava resume {trainer.default_root_dir}`"
         ) from None
+    if config.strategy.name != "fsdp":
+        return module
+    # The older engine cannot answer: whole copies do, of the weights that were saved.
+    run, model = Path(trainer.default_root_dir), build_model(config)
+    load_weights(model, run)
+    whole = build_module(config, model, module.collator, data)
+    _score(whole, data, config, run, "val")
+    return whole
 
 
 def _score(module: AULightningModule, data: Mixture, config: Config, run: Path, split: str) -> None:

@@ -37,7 +37,8 @@ SAVING: Final = 60.0
 
 def needed(strategy: StrategyConfig) -> bool:
     """Whether processes must be started here: several devices, and nobody has started them yet."""
-    by_others = "RANK" in os.environ or "SLURM_STEP_ID" in os.environ
+    by_srun = "SLURM_STEP_ID" in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1
+    by_others = "RANK" in os.environ or by_srun
     return strategy.nodes == 1 and strategy.devices > 1 and not by_others
 
 

@@ -77,7 +77,9 @@ def read_run(folder: Path) -> Run:
         texts={name: _text(folder / name) for name in names},
         prints=_plain(folder, "fingerprint.json"),
         result={
-            key: math.nan if v is None else float(v) for key, v in result.items() if not isinstance(v, str)
+            key: math.nan if v is None else float(v)
+            for key, v in result.items()
+            if v is None or isinstance(v, int | float)
         },
         curves=_curves(folder / "tensorboard"),
         tests=tests,

@@ -34,7 +34,7 @@ def start_weights(config: Config, model: FaceLanguageModel, collator: Collator, 
         config: of the run that begins.
         model: fresh from `build_model`.
         collator: of this run.
-        data: set up; its labels are read if the projector was never trained.
+        data: set up; its labels are read with projector.align, if the projector was never trained.
 
     Raises:
         RunError: the earlier run is not there, or has another encoder or language model.
@@ -45,7 +45,7 @@ def start_weights(config: Config, model: FaceLanguageModel, collator: Collator, 
         earlier = Path(config.init_from_run).expanduser()
         _same_parts(config, earlier)
         model.begin_with(read_weights(earlier))
-    if not model.aligned:
+    if config.projector.align and not model.aligned:
         align_projector(model, collator, data)
 
 

@@ -58,7 +58,9 @@ class Counts:
 def ways_of(shape: Shape, folder: Path, rows: int, precision: str) -> dict[str, Way]:
     """Every way of training, with the same weights."""
     ours = Ours(shape, folder, rows, precision)
-    return {PEER: Peer(shape, folder, rows, precision, ours), "ours": ours}
+    apart = Ours(shape, folder, rows, precision, shared=False)
+    peer = Peer(shape, folder, rows, precision, ours)
+    return {PEER: peer, "ours": ours, "ours, images apart": apart}
 
 
 def compare(

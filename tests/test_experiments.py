@@ -10,6 +10,7 @@ import pytest
 
 from aullava.build import build_data
 from aullava.cli import main
+from aullava.config.changes import flat
 from aullava.config.command_line import GROUPS
 from aullava.config.load import resolve
 from aullava.vocabulary import vocabulary
@@ -43,6 +44,37 @@ def test_a_shipped_file_resolves_and_takes_part(path: Path) -> None:
 
 def test_experiments_are_shipped() -> None:
     assert {"base.yaml", "demo.yaml", "synthetic.yaml"} <= {path.name for path in SHIPPED}
+
+
+ABLATIONS = {
+    "no_definitions": {"text.definitions"},
+    "mlp_projector": {"projector.kind"},
+    "image_first": {"text.order"},
+}
+
+
+def test_an_ablation_changes_one_thing() -> None:
+    assert {path.stem for path in SHIPPED if path.parent.name == "ablation"} == set(ABLATIONS)
+    whole = flat(resolve(EXPERIMENTS / "unified.yaml", (), vocabulary()).config)
+    for name, changed in ABLATIONS.items():
+        path = EXPERIMENTS / "ablation" / f"{name}.yaml"
+        ablated = flat(resolve(path, (), vocabulary()).config)
+        differ = {key for key in whole if whole[key] != ablated[key]}
+        assert differ == {"experiment", *changed}
+
+
+@pytest.mark.parametrize("name", ["bp4d", "disfa", "feafa", "unified"])
+def test_the_recipes_name_real_backbones_and_run_on_a_tiny_one(name: str) -> None:
+    path = EXPERIMENTS / f"{name}.yaml"
+    real = resolve(path, (), vocabulary()).config
+    assert real.vision.name == "openai/clip-vit-large-patch14-336"
+    assert real.llm.name == "lmsys/vicuna-7b-v1.5"
+    assert (real.projector.kind, real.adapter.kind) == ("linear", "lora")
+    assert real.trainer.precision == "bf16-mixed"
+    assert not real.projector.align
+    tiny = resolve(path, ["model=tiny"], vocabulary()).config
+    assert {tiny.vision.name, tiny.llm.name} == {"tiny"}
+    assert tiny.trainer.accumulate == 1
 
 
 def test_every_dataset_has_a_fragment() -> None:
@@ -85,7 +117,7 @@ EXPERIMENTS_ON_FILES = {
 def test_the_experiments_on_files_run_on_fakes(name: str, tmp_path: Path) -> None:
     asked = EXPERIMENTS_ON_FILES[name]
     words = written([one for one in sorted(asked) if "." not in one], tmp_path)
-    assert main(["fit", str(EXPERIMENTS / f"{name}.yaml"), *words, *quick(tmp_path)]) == 0
+    assert main(["fit", str(EXPERIMENTS / f"{name}.yaml"), "model=tiny", *words, *quick(tmp_path)]) == 0
     run = tmp_path / "runs" / name / "1"
     assert main(["test", str(run)]) == 0
     scores = json.loads((run / "result.json").read_text())

@@ -55,10 +55,17 @@ def test_better_than_any_constant_answer(result: dict[str, float]) -> None:
     assert result["test/synthetic_disfa/pcc_macro"] > 0.2
 
 
+def test_probabilities_are_true_and_thresholds_of_other_people_cost_nothing(result: dict[str, float]) -> None:
+    assert result["test/synthetic_bp4d/ece_macro"] <= 0.05
+    raw = result["test/synthetic_bp4d/f1_macro"]
+    assert result["test/synthetic_bp4d/thresholded_f1_macro"] >= raw - 0.005
+
+
 def test_run_folder_is_complete(run: Path) -> None:
     for name in ("config.yaml", "overrides.txt", "versions.json", "fingerprint.json"):
         assert (run / name).is_file(), name
     assert (run / "checkpoints" / "last.safetensors").is_file()
+    assert (run / "calibration.json").is_file()
     assert list((run / "tensorboard").glob("events.*"))
     assert (run / "demo" / "overlays" / "0001_face.png").is_file()
 

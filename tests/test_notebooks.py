@@ -46,9 +46,7 @@ def test_the_first_cell_says_what_it_is_about(path: Path) -> None:
 @each
 def test_it_runs_from_top_to_bottom(path: Path, tmp_path: Path) -> None:
     script = "\n\n".join(map(_source, _cells(path, "code")))
-    command = [sys.executable, "-"]  # no file, as in a notebook: a pool would run it again
+    command = [sys.executable, "-c", script]  # no file, as in a notebook: a pool would run it again
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "TMPDIR": str(tmp_path)}
-    ran = subprocess.run(
-        command, input=script, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
+    ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -165,7 +165,7 @@ def test_a_broken_picture_of_a_dataset_is_named_by_whoever_loads_it(
         (tmp_path / f"{person}_broken.png").write_bytes(b"")
     (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
     experiment = tmp_path / "mine.yaml"
-    experiment.write_text("extends: [base, model/tiny]\ndata: {batch_size: 8, datasets: {folder: }}\n")
+    experiment.write_text("extends: [base, model/tiny]\ndata: {batch_size: 6, datasets: {folder: }}\n")
     words = [f"data.datasets.folder.root={tmp_path}", f"runs_dir={tmp_path / 'runs'}", "trainer.max_steps=1"]
     assert main(["fit", str(experiment), *words, f"data.num_workers={workers}"]) == 2
     said = capsys.readouterr().err.splitlines()[-1]

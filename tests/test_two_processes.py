@@ -17,6 +17,17 @@ from tests.source_tree import REPOSITORY
 from tests.tiny_runs import DEMO, POPULATION, TEST_FACES, contents, small
 
 TWO = ("synthetic_bp4d", "synthetic_disfa")
+SLURM = {
+    "SLURM_JOB_ID": "7",
+    "SLURM_JOB_NAME": "train",
+    "SLURM_STEP_ID": "0",
+    "SLURM_NTASKS": "3",
+    "SLURM_PROCID": "0",
+    "SLURM_LOCALID": "0",
+    "SLURM_NODEID": "0",
+    "SLURM_NODELIST": "node[1-2]",
+}
+"""What srun tells the first of three processes."""
 
 
 def _aullava(*words: str, code: int = 0, **environment: str) -> tuple[str, str]:
@@ -54,7 +65,8 @@ def test_two_processes_make_one_run(tmp_path: Path) -> None:
     run = tmp_path / "runs" / "demo" / "1"
     assert [path.name for path in run.parent.iterdir()] == ["1"]
     names = {name for name in contents(run) if not name.startswith(("tensorboard/", "checkpoints/"))}
-    assert names == {"config.yaml", "overrides.txt", "versions.json", "fingerprint.json", "result.json"}
+    records = {"config.yaml", "overrides.txt", "versions.json", "fingerprint.json"}
+    assert names == records | {"result.json", "findings.json"}
     assert len(list((run / "tensorboard").glob("events*"))) == 1
     assert _result(run)["val/synthetic_bp4d/support/AU12"] == 2  # one of the five people, two faces
 
@@ -104,7 +116,7 @@ def test_what_cannot_be_trained_is_said_once(tmp_path: Path) -> None:
     ("started", "said"),
     [
         ({"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "3"}, "processes started: 3, but strategy.devices x"),
-        ({"SLURM_STEP_ID": "0"}, "processes started: 1, but strategy.devices x strategy.nodes is 2 x 1 = 2"),
+        (SLURM, "processes started: 3, but strategy.devices x strategy.nodes is 2 x 1 = 2"),
     ],
 )
 def test_another_number_of_processes_than_the_config_says(

@@ -57,6 +57,16 @@ def _check_strategy(config: Config, where: Where) -> None:
     if config.trainer.find_batch_size:
         sentence = f"trainer.find_batch_size measures whole models, strategy '{name}' has none: write false"
         raise refusal(where(("trainer", "find_batch_size")), sentence)
-    if name == "fsdp" and config.trainer.val_every is not None:
+    if name == "fsdp":
+        _check_fsdp(config, where)
+
+
+def _check_fsdp(config: Config, where: Where) -> None:
+    """Refuse what PyTorch's older engine cannot do, and fsdp2 can."""
+    if config.trainer.val_every is not None:
         sentence = "strategy 'fsdp' answers at the end only: write trainer.val_every=null, or strategy=fsdp2"
         raise refusal(where(("trainer", "val_every")), sentence)
+    for section, dtype in (("vision", config.vision.dtype), ("llm", config.llm.dtype)):
+        if dtype != "float32":
+            sentence = f"strategy 'fsdp' wants {section}.dtype=float32 beside adapters: write strategy=fsdp2"
+            raise refusal(where((section, "dtype")), sentence)

@@ -99,8 +99,9 @@ class TextConfig:
     image_first is LLaVA's order. Values of `aullava.text.question.Order`."""
     definitions: bool = True
     """Write the one-sentence FACS definition of every Action Unit asked; false lists the codes only."""
-    layout: str = choice("plain")
-    """Frame around question and answer; plain adds none."""
+    layout: str = choice("plain", "llava_v1", "chat_template")
+    """Frame around question and answer: none, that of LLaVA-1.5 and Vicuna v1, or the tokenizer's own chat
+    template. Values of `aullava.text.layout.Layout`."""
 
 
 @dataclass
@@ -135,6 +136,9 @@ class ProjectorConfig:
 
     kind: str = choice("linear", "mlp")
     """linear: one linear layer, as AU-LLaVA. mlp: linear, GELU, linear, as LLaVA-1.5."""
+    align: bool = False
+    """Begin with a reading of the Action Units in closed form (`aullava.alignment`). Made for the tiny LLM,
+    which knows its words; it holds the features of 3000 faces (7 GB for a CLIP ViT-L)."""
 
 
 @dataclass

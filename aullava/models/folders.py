@@ -7,13 +7,16 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+import torch
 from safetensors import SafetensorError
+from torch import nn
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 from transformers import utils as transformers_utils
 
 from aullava.models.errors import MissingModelError, ModelError
+from aullava.models.fetched import FETCHED, fetched_folder
 from aullava.models.hub import hub_folder, is_hub_id
 
 TINY: Final = Path(__file__).parent / "tiny"
@@ -28,14 +31,15 @@ KEYS: Final = {"vision": "vision.name", "llm": "llm.name", "llava": "llm.init_fr
 _PICKLES: Final = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _INDEX: Final = "model.safetensors.index.json"
 Needed = Sequence[Sequence[str]]
+Module = TypeVar("Module", bound=nn.Module)
 
 
 def model_folder(name: str, part: str, needed: Needed) -> Path:
     """The folder that `name` stands for.
 
     Args:
-        name: "tiny" for the shipped backbone, the path of a local folder, or a hub id (OWNER/NAME, or
-            OWNER/NAME@REVISION), which is looked up in the cache first.
+        name: "tiny" for the shipped backbone, a name of `FETCHED`, the path of a local folder, or a hub id
+            (OWNER/NAME, or OWNER/NAME@REVISION), which is looked up in the cache first.
         part: one of `KEYS`.
         needed: the files that must be there; of each group one file is enough (glob patterns allowed).
 
@@ -44,7 +48,13 @@ def model_folder(name: str, part: str, needed: Needed) -> Path:
         ModelError: the folder holds weights as pickle files only.
     """
     wanted = ", ".join(" or ".join(group) for group in needed)
-    if is_hub_id(name):
+    if name in FETCHED:
+        folder = fetched_folder(name)
+        if not folder.is_dir():
+            raise MissingModelError(
+                f"{KEYS[part]} is '{name}', which is not here yet: `aullava models fetch {name}` brings it"
+            )
+    elif is_hub_id(name):
         folder = hub_folder(name, KEYS[part], wanted, lambda found: not _lacking(found, needed))
     else:
         folder = TINY / part if name == "tiny" else Path(name).expanduser()
@@ -117,7 +127,7 @@ def load_weights(auto_class: Any, folder: Path, **options: Any) -> PreTrainedMod
         ModelError: transformers refuses the folder, or weights of the model are missing in it.
     """
     try:
-        with _quiet():
+        with quiet():
             model, report = auto_class.from_pretrained(
                 folder,
                 local_files_only=True,
@@ -138,9 +148,16 @@ def load_weights(auto_class: Any, folder: Path, **options: Any) -> PreTrainedMod
     return loaded
 
 
+def cast_weights(model: Module, dtype: torch.dtype) -> Module:
+    """The model with its weights in `dtype`; its buffers (rotary frequencies) stay as they are."""
+    for weight in model.parameters():
+        weight.data = weight.data.to(dtype)
+    return model
+
+
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers' progress bar and list of unused weights off the terminal; we read the report."""
+def quiet() -> Iterator[None]:
+    """Keep transformers' progress bars and list of unused weights off the terminal; we read the report."""
     library: Any = transformers_utils.logging  # parts of it carry no types
     level, bars = library.get_verbosity(), library.is_progress_bar_enabled()
     library.set_verbosity(logging.ERROR)

@@ -12,7 +12,7 @@ from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # its doc
 
 from aullava.models.errors import MissingModelError
 
-FILES: Final = ("*.json", "*.safetensors", "tokenizer.model", "merges.txt", "*.jinja")
+FILES: Final = ("*.json", "*.safetensors", "tokenizer.model", "merges.txt", "*.jinja", "README.md")
 """What is downloaded of a repository, all of it data; no pickle and no code."""
 
 _HUB_ID: Final = re.compile(r"(?P<id>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>[\w./-]+))?")

@@ -12,17 +12,18 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, PreTrainedConfig, PreTrainedModel
 
 from aullava.models.errors import ModelError
-from aullava.models.folders import load_config, load_weights, model_folder
+from aullava.models.folders import cast_weights, load_config, load_weights, model_folder
 from aullava.models.projector import build_projector
 from aullava.models.vision import VisionEncoder, as_encoder, load_preprocessor
 from aullava.models.vision_kinds import hidden_states, prefix_tokens, vision_config
 
-_NEEDED: Final = (
+NEEDED: Final = (
     ("config.json",),
     ("*.safetensors",),
     ("preprocessor_config.json", "processor_config.json"),
     ("tokenizer.json", "tokenizer.model"),
 )
+"""Files of a LLaVA; of each group one is enough."""
 _ACTIVATION: Final = {"mlp": "gelu", "linear": "linear"}
 """With which `projector_hidden_act` a LLaVA's projector is one of ours; a linear one stands as two layers."""
 
@@ -68,7 +69,7 @@ def split_llava(
         ModelError: another kind of model, or a projector that was made for other features or is of
             another kind.
     """
-    folder = model_folder(name, "llava", _NEEDED)
+    folder = model_folder(name, "llava", NEEDED)
     config: Any = load_config(folder)
     if config.model_type != "llava":
         raise ModelError(
@@ -95,9 +96,9 @@ def split_llava(
         attn_implementation={"text_config": attn_implementation},
     )
     llava.requires_grad_(False)
-    size = load_preprocessor(name).size
-    vision = as_encoder(_cast(llava.model.vision_tower, dtypes[0]), size, tokens, read)
-    llm = _cast(_language_model(llava), dtypes[1])
+    tower_model = cast_weights(llava.model.vision_tower, dtypes[0])
+    vision = as_encoder(tower_model, load_preprocessor(name).size, tokens, read)
+    llm = cast_weights(_language_model(llava), dtypes[1])
     projector = build_projector(projector_kind, vision.dim, llm.config.hidden_size)
     if takes_over:
         projector.load_state_dict(_as_ours(projector_kind, llava.model.multi_modal_projector.state_dict()))
@@ -137,13 +138,6 @@ def _language_model(llava: Any) -> PreTrainedModel:
             "name the language model as llm.name"
         )
     model: PreTrainedModel = llm.requires_grad_(False)
-    return model
-
-
-def _cast(model: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel:
-    """The model with its weights in `dtype`; its buffers (rotary frequencies) stay as they are."""
-    for weight in model.parameters():
-        weight.data = weight.data.to(dtype)
     return model
 
 

@@ -18,6 +18,8 @@ from aullava.models.quantization import quantization_config
 
 _WEIGHTS: Final = (("config.json",), ("*.safetensors",))
 _TOKENIZER: Final = (("tokenizer.json", "tokenizer.model", "vocab.json"),)
+BASE_TEMPLATE: Final = "base_chat_template.jinja"
+"""In a folder that was exported: the chat template of its language model, in place of the export's own."""
 
 
 def load_llm(
@@ -74,6 +76,8 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
             f"the tokenizer in {folder} has no end-of-sequence token: "
             "set eos_token in its tokenizer_config.json"
         )
+    if (folder / BASE_TEMPLATE).is_file():
+        tokenizer.chat_template = (folder / BASE_TEMPLATE).read_text(encoding="utf-8")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer

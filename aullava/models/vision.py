@@ -12,7 +12,7 @@ from transformers import AutoImageProcessor, AutoModel, PreTrainedModel
 
 from aullava.models.errors import ModelError
 from aullava.models.folders import LOADING_ERRORS, load_weights, model_folder
-from aullava.models.vision_kinds import hidden_states, patches, prefix_tokens, vision_config
+from aullava.models.vision_kinds import GRIDS, hidden_states, patches, prefix_tokens, vision_config
 
 TOKENS: Final = ("patches", "all")
 """Which of the encoder's tokens become image tokens: `all` keeps class and register tokens too."""
@@ -29,6 +29,7 @@ class VisionEncoder(nn.Module):
         num_tokens: tokens per image that are given out.
         prefix_tokens: tokens at the beginning that are dropped.
         layers: the hidden states that are read, counted from 1, side by side in a token.
+        dim: width of the tokens; None: that of the encoder for each layer.
 
     Attributes:
         num_tokens: N, the image tokens per image.
@@ -36,14 +37,19 @@ class VisionEncoder(nn.Module):
     """
 
     def __init__(
-        self, model: PreTrainedModel, num_tokens: int, prefix_tokens: int, layers: tuple[int, ...]
+        self,
+        model: PreTrainedModel,
+        num_tokens: int,
+        prefix_tokens: int,
+        layers: tuple[int, ...],
+        dim: int | None = None,
     ) -> None:
         super().__init__()
         self.model = model.requires_grad_(False)
         self.num_tokens = num_tokens
         self.prefix_tokens = prefix_tokens
         self.layers = layers
-        self.dim: int = model.config.hidden_size * len(layers)
+        self.dim: int = dim or model.config.hidden_size * len(layers)
         self.train(False)
 
     def train(self, mode: bool = True) -> Self:
@@ -65,6 +71,47 @@ class VisionEncoder(nn.Module):
         output = self.model(pixel_values.to(self.model.dtype), output_hidden_states=list(self.layers))
         states = [output.hidden_states[layer][:, self.prefix_tokens :] for layer in self.layers]
         return states[0] if len(states) == 1 else torch.cat(states, dim=-1)
+
+
+class GridEncoder(VisionEncoder):
+    """A frozen convolutional encoder: the places of one of its feature maps are the tokens, row by row.
+
+    A map in the middle is meant: what shows an Action Unit is small, and pooled away at the end.
+
+    Args:
+        model: gives one hidden state [B, D, H, W] per block.
+        layers: one block: 1 is the first one's map, -1 the last one's.
+        size: side of the images in pixels.
+
+    Raises:
+        ModelError: there is no such block, or several are named: their maps have other sizes.
+    """
+
+    def __init__(self, model: PreTrainedModel, layers: int | Sequence[int], size: int) -> None:
+        with torch.no_grad():
+            model.train(False)
+            maps = self._maps(model, torch.zeros(1, 3, size, size, dtype=model.dtype))
+        wanted = (layers,) if isinstance(layers, int) else tuple(layers)
+        if len(wanted) != 1 or wanted[0] == 0 or not -len(maps) <= wanted[0] <= len(maps):
+            raise ModelError(
+                f"vision.layers is {list(wanted)}, but of this encoder with {len(maps)} blocks one is read: "
+                f"give one of 1 to {len(maps)}, or of -1 (the last) to -{len(maps)} (the first)"
+            )
+        place = wanted[0] - 1 if wanted[0] > 0 else wanted[0]
+        _, width, rows, columns = maps[place].shape
+        super().__init__(model, rows * columns, 0, wanted, width)
+        self._place = place
+
+    @staticmethod
+    def _maps(model: PreTrainedModel, pixel_values: Tensor) -> tuple[Tensor, ...]:
+        maps: tuple[Tensor, ...] = model(pixel_values, output_hidden_states=True).hidden_states
+        return maps
+
+    @torch.no_grad()
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        """Features [B, N, D] of the chosen map's places, for pixel values [B, 3, S, S]."""
+        maps = self._maps(self.model, pixel_values.to(self.model.dtype))
+        return maps[self._place].flatten(2).transpose(1, 2)
 
 
 def load_vision(
@@ -89,6 +136,9 @@ def load_vision(
     """
     folder = model_folder(name, "vision", _WEIGHTS)
     config = vision_config(folder)
+    if config.model_type in GRIDS:
+        model = load_weights(AutoModel, folder, config=config, dtype=dtype, add_pooling_layer=False)
+        return GridEncoder(model, layers, load_preprocessor(name).size)
     read = hidden_states(layers, config)
     config.num_hidden_layers = max(read)
     size = load_preprocessor(name).size

@@ -1,4 +1,4 @@
-"""The vision encoders that can be read: CLIP, SigLIP and SigLIP 2, DINOv2 with and without registers."""
+"""The vision encoders that can be read: CLIP, SigLIP and SigLIP 2, DINOv2, and MobileNetV2's feature maps."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from aullava.models.folders import load_config
 
 ENCODERS: Final = ("clip_vision_model", "siglip_vision_model", "dinov2", "dinov2_with_registers")
 """Model types of transformers whose hidden states are read. SigLIP 2 of a fixed resolution is a SigLIP."""
+GRIDS: Final = ("mobilenet_v2",)
+"""Convolutional model types: the places of a feature map are the tokens."""
 CONTAINERS: Final = ("clip", "siglip", "llava")
 """Model types whose checkpoints hold an encoder beside other parts; only the encoder is loaded."""
 ANY_SIZE: Final = ("dinov2", "dinov2_with_registers")
@@ -27,10 +29,10 @@ def vision_config(folder: Path) -> PreTrainedConfig:
     """
     config = load_config(folder)
     found: PreTrainedConfig = config.vision_config if config.model_type in CONTAINERS else config
-    if found.model_type not in ENCODERS:
+    if found.model_type not in (*ENCODERS, *GRIDS):
         raise ModelError(
             f"{folder}/config.json describes a '{found.model_type}', which cannot serve as vision.name: "
-            f"use a {' or '.join(ENCODERS)}, or a {' or '.join(CONTAINERS)} that holds one"
+            f"use a {' or '.join((*ENCODERS, *GRIDS))}, or a {' or '.join(CONTAINERS)} that holds one"
         )
     if found.model_type == "siglip_vision_model":
         found.vision_use_head = False  # the pooling head stands above every hidden state

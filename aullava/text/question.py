@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from aullava.text.layout import NO_FRAME, Frame
 from datamodules.action_units import ActionUnit, Scale, action_unit
 
 
@@ -22,12 +23,6 @@ class Order(StrEnum):
     QUESTION_FIRST = "question_first"  # purpose, definitions, expected output, image
 
 
-class Layout(StrEnum):
-    """How the question is wrapped for the language model."""
-
-    PLAIN = "plain"  # the bare text, for a model without a chat format
-
-
 @dataclass(frozen=True, slots=True)
 class QuestionStyle:
     """How questions are written; one style per run.
@@ -35,12 +30,12 @@ class QuestionStyle:
     Attributes:
         order: where the image stands.
         definitions: whether each Action Unit is described, or only its code is listed.
-        layout: how the text is wrapped.
+        frame: what stands around them (`aullava.text.layout`).
     """
 
     order: Order = Order.DEFINITIONS_FIRST
     definitions: bool = True
-    layout: Layout = Layout.PLAIN
+    frame: Frame = NO_FRAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +72,21 @@ def question(aus: Sequence[str], scale: Scale, style: QuestionStyle) -> tuple[Qu
         UnknownActionUnitError: a code is not in the vocabulary.
     """
     subject = _purpose_and_units([action_unit(code) for code in aus], style.definitions)
-    expected = EXPECTED[scale] + "\n"
+    before, after = style.frame.before, style.frame.after
     match style.order:
         case Order.DEFINITIONS_FIRST:
-            return (subject, IMAGE, "\n" + expected)
+            pieces: tuple[QuestionPiece, ...] = (before + subject, IMAGE, f"\n{EXPECTED[scale]}{after}")
         case Order.IMAGE_FIRST:
-            return (IMAGE, "\n" + subject + expected)
+            pieces = (before, IMAGE, f"\n{subject}{EXPECTED[scale]}{after}")
         case Order.QUESTION_FIRST:
-            return (subject + expected, IMAGE, "\n")
+            pieces = (f"{before}{subject}{EXPECTED[scale]}\n", IMAGE, after)
+    return tuple(piece for piece in pieces if piece != "")
+
+
+def asking_text(aus: Sequence[str], scale: Scale, style: QuestionStyle) -> str:
+    """The words of a question alone, as a user of an exported model sends them: without image and frame."""
+    subject = _purpose_and_units([action_unit(code) for code in aus], style.definitions)
+    return subject + EXPECTED[scale]
 
 
 def _purpose_and_units(units: Sequence[ActionUnit], definitions: bool) -> str:

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from lightning import LightningModule
 from torch import Tensor, nn
-from torch.distributed.fsdp import FSDPModule
+from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel
+from torch.optim import Optimizer
 from torchmetrics import MeanMetric
 
 from aullava.config.schema import OptimConfig
@@ -124,6 +125,20 @@ class AULightningModule(LightningModule):
     def on_validation_end(self) -> None:
         """Share them out again."""
         take_apart(self.model)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Scale gradients down by their norm over all processes; the older engine knows it itself (FSDP)."""
+        root = self.trainer.strategy.model
+        if isinstance(root, FullyShardedDataParallel):
+            if gradient_clip_val:
+                root.clip_grad_norm_(gradient_clip_val)
+            return
+        self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def validation_step(
         self, batch: PromptBatch, batch_idx: int, dataloader_idx: int = 0

@@ -115,8 +115,7 @@ def joined(strategy: StrategyConfig, accelerator: str) -> Iterator[Processes]:
 
 def take_over_slurm() -> None:
     """Under srun, put what SLURM says about this process where torchrun puts it."""
-    several = int(os.environ.get("SLURM_NTASKS", "1")) > 1
-    if "RANK" in os.environ or "SLURM_STEP_ID" not in os.environ or not several:
+    if "RANK" in os.environ or "SLURM_STEP_ID" not in os.environ:
         return
     slurm = SLURMEnvironment(auto_requeue=False)
     os.environ |= {

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
-from lightning.pytorch.plugins.precision import HalfPrecision, Precision
+from lightning.pytorch.plugins.precision import FSDPPrecision, HalfPrecision, Precision
 from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy, ModelParallelStrategy, Strategy
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh
@@ -48,7 +48,7 @@ class WholeBfloat16(HalfPrecision):
         return data
 
 
-def build_strategy(settings: StrategyConfig, model: nn.Module) -> str | Strategy:
+def build_strategy(settings: StrategyConfig, model: FaceLanguageModel) -> str | Strategy:
     """Lightning's strategy for the processes of a run.
 
     Args:
@@ -67,12 +67,23 @@ def build_strategy(settings: StrategyConfig, model: nn.Module) -> str | Strategy
     if settings.name == "fsdp2":
         # Both sizes, always: Lightning's defaults would split tensors instead of sharing out the weights.
         return ShardedStrategy(data_parallel_size=size, tensor_parallel_size=1)
+    model.reads_once = False
     kinds = {type(block) for block in blocks(model)}
     return FSDPStrategy(auto_wrap_policy=kinds, use_orig_params=True, state_dict_type="full")
 
 
-def precision_plugin(precision: str) -> Precision | None:
+class FullySharded(FSDPPrecision):
+    """The older engine's arithmetic. The batch stays as it is here too."""
+
+    def convert_input(self, data: object) -> object:
+        """Lightning would go into the batch, which is frozen."""
+        return data
+
+
+def precision_plugin(precision: str, strategy: str) -> Precision | None:
     """Our own arithmetic where Lightning's does not fit; None: Lightning's."""
+    if strategy == "fsdp":
+        return FullySharded(precision)  # type: ignore[arg-type]  # of the schema's words
     return WholeBfloat16() if precision == "bf16-true" else None
 
 

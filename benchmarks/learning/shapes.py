@@ -22,18 +22,15 @@ from aullava.models.vision import load_preprocessor
 from aullava.text.collate import Collator
 from aullava.text.grammar import AnswerForm
 from aullava.text.question import QuestionStyle
-from datamodules.action_units import BP4D_AUS, DISFA_AUS, FEAFA_AUS, Scale
+from datamodules.action_units import BP4D_AUS, Scale
 from datamodules.sample import AUSample
 
 LAYER = -2
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 RANK, ALPHA, RATE = 16, 32, 1e-3
-FORMATS = {
-    Scale.PRESENCE: (tuple(BP4D_AUS), 2, 1),
-    Scale.LEVEL: (tuple(DISFA_AUS), 6, 1),
-    Scale.INTENSITY: (tuple(FEAFA_AUS), 101, 100),
-}
-"""Of each format: codes asked, number of values, by what they are divided."""
+CODES = tuple(BP4D_AUS)
+FORMATS = {Scale.PRESENCE: (2, 1), Scale.LEVEL: (6, 1), Scale.INTENSITY: (101, 100)}
+"""Of each format: number of values, and by what they are divided."""
 
 
 @dataclass(frozen=True)
@@ -108,15 +105,15 @@ def asked(shape: Shape, formats: tuple[Scale, ...], seed: int) -> Iterator[AUSam
     for number in itertools.count():
         picture = generator.integers(0, 256, (shape.image, shape.image, 3), dtype=np.uint8)
         for scale in formats:
-            codes, values, unit = FORMATS[scale]
-            labels = (generator.integers(0, values, len(codes)) / unit).astype(np.float32)
-            yield AUSample(str(number), "noise", f"noise:{number}", picture, codes, labels, scale)
+            values, unit = FORMATS[scale]
+            labels = (generator.integers(0, values, len(CODES)) / unit).astype(np.float32)
+            yield AUSample(str(number), "noise", f"noise:{number}", picture, CODES, labels, scale)
 
 
 def token_counts(collator: Collator) -> dict[str, dict[str, int]]:
     """Tokens of the question, image among them, and of the answer in each format."""
     found = {}
-    for scale, (codes, _, _) in FORMATS.items():
-        prompt = collator.prompt(codes, scale)
+    for scale in FORMATS:
+        prompt = collator.prompt(CODES, scale)
         found[scale.value] = {"question": len(prompt.ids), "answer": len(prompt.grammar.steps)}
     return found

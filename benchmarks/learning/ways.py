@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,6 +32,7 @@ from aullava.models.llm import load_llm
 from aullava.models.projector import build_projector
 from aullava.models.vision import load_vision
 from aullava.models.vlm import FaceLanguageModel
+from aullava.text.batch import AUBatch
 from aullava.training.callbacks.guards import FiniteSteps, GradientCoverage
 from aullava.training.module import AULightningModule
 from benchmarks.learning.shapes import ALPHA, LAYER, RANK, RATE, TARGETS, Shape, build_collator
@@ -89,23 +90,24 @@ class Watch(Callback):
 
 
 class Ours:
-    """The module, callbacks and collator of `aullava fit`: one row a question, grouped as they come.
+    """The module, callbacks and collator of `aullava fit`.
 
     Args:
         shape: of the models.
         folder: where they lie.
         rows: samples of a batch.
         precision: Lightning's word.
+        shared: whether the questions about an image share it; else each has one of its own.
     """
 
-    def __init__(self, shape: Shape, folder: Path, rows: int, precision: str) -> None:
+    def __init__(self, shape: Shape, folder: Path, rows: int, precision: str, shared: bool = True) -> None:
         torch.manual_seed(1)
         vision = load_vision(str(folder / "vision"), LAYER)
         llm = load_llm(str(folder / "llm"))
         projector = build_projector("mlp", vision.dim, shape.width)
         self.model = FaceLanguageModel(vision, projector, add_lora(llm, RANK, ALPHA, 0.0, TARGETS)).train()
         self.collator = build_collator(shape, folder)
-        self.rows, self.precision = rows, precision
+        self.rows, self.precision, self.shared = rows, precision, shared
         optim = OptimConfig(lr_projector=RATE, lr_lora=RATE, warmup=0.0, min_lr=1.0)  # a constant rate
         self.trained = self.module = AULightningModule(self.model, self.collator, [], optim, 10**6)
 
@@ -123,14 +125,24 @@ class Ours:
             enable_progress_bar=False,
         )
         rows = list(itertools.islice(samples, steps * self.rows))
-        trainer.fit(self.module, DataLoader(rows, batch_size=self.rows, collate_fn=self.collator))
+        trainer.fit(self.module, DataLoader(rows, batch_size=self.rows, collate_fn=self._collate))
         return record
+
+    def _collate(self, samples: Sequence[AUSample]) -> AUBatch:
+        if not self.shared:  # pictures are shared where they are the same object
+            samples = [replace(one, image=one.image.copy()) for one in samples]
+        return self.collator(samples)
 
     def loss(self, samples: Sequence[AUSample]) -> Tensor:
         """The loss of one batch."""
-        batch = self.collator(samples)
+        batch = self._collate(samples)
         output = self.model(
-            batch.pixel_values, batch.input_ids, batch.image_mask, batch.attention_mask, batch.labels
+            batch.pixel_values,
+            batch.input_ids,
+            batch.image_mask,
+            batch.attention_mask,
+            batch.labels,
+            batch.pictures,
         )
         assert output.loss is not None
         return output.loss
@@ -224,7 +236,8 @@ class Peer:
         return loss
 
     def _collate(self, samples: Sequence[AUSample]) -> dict[str, Tensor]:
-        batch = self.collator(samples)
+        # Pictures are shared where they are the same object: here every row has its own.
+        batch = self.collator([replace(one, image=one.image.copy()) for one in samples])
         return {
             "pixel_values": batch.pixel_values,
             "input_ids": batch.input_ids.masked_fill(batch.image_mask, self.image_id),

@@ -42,7 +42,7 @@ OVERRIDES = {
     "adapter.targets.0=q": "adapter.targets must be a list such as [a, b], not {'0': 'q'}",
     # choices
     "text.order=image": "text.order has no choice 'image', did you mean 'image_first'?",
-    "text.layout=chat": "text.layout has no choice 'chat', it can be plain",
+    "text.layout=chat": "text.layout has no choice 'chat', did you mean 'chat_template'?",
     "answer.form=named_list": "answer.form has no choice 'named_list', did you mean 'named'?",
     "projector.kind=liner": "projector.kind has no choice 'liner', did you mean 'linear'?",
     "llm.attention=spda": "llm.attention has no choice 'spda', did you mean 'sdpa'?",
@@ -81,6 +81,9 @@ OVERRIDES = {
     "experiment=../up": "experiment names a folder, so '../up' must be letters, digits, '.', '_', '-', "
     "no sign first",
     "strategy.devices=2": "strategy.devices is 2, but strategy 'single' uses one: write strategy=ddp",
+    "strategy.name=fsdp2": "strategy 'fsdp2' needs several devices, strategy.devices is 1: "
+    "write strategy=single",
+    "strategy.nodes=2": "strategy.nodes is 2, but strategy 'single' uses one: write strategy=ddp",
     # the override itself
     "trainer.max_steps": "'trainer.max_steps' is not key=value, such as trainer.max_steps=100",
     "=1": "'=1' is not key=value, such as trainer.max_steps=100",
@@ -94,6 +97,23 @@ OVERRIDES = {
 @pytest.mark.parametrize("override", OVERRIDES)
 def test_an_override_is_refused_in_one_line(run_file: Path, words: Vocabulary, override: str) -> None:
     assert _refusal(run_file, [override], words) == f"command line: {OVERRIDES[override]}"
+
+
+@pytest.mark.parametrize(
+    ("strategy", "override", "said"),
+    [
+        ("fsdp2", "trainer.precision=16-mixed", "trainer.precision 16-mixed and strategy 'fsdp2' do not go"),
+        ("fsdp2", "llm.quantization=nf4", "llm.quantization and strategy 'fsdp2' do not go together"),
+        ("fsdp2", "trainer.find_batch_size=true", "trainer.find_batch_size measures whole models"),
+        ("fsdp", "trainer.val_every=3", "strategy 'fsdp' answers at the end only"),
+        ("fsdp", "llm.dtype=bfloat16", "strategy 'fsdp' wants llm.dtype=float32 beside adapters"),
+    ],
+)
+def test_what_a_sharing_strategy_cannot_do_is_refused(
+    run_file: Path, words: Vocabulary, strategy: str, override: str, said: str
+) -> None:
+    shared = [f"strategy.name={strategy}", "strategy.devices=2", override]
+    assert said in _refusal(run_file, shared, words)
 
 
 def test_an_options_dataclass_has_the_last_word(run_file: Path, words: Vocabulary) -> None:

@@ -46,10 +46,12 @@ def test_every_default_keeps_its_own_limits() -> None:
 
 def test_the_words_of_the_text_room_are_its_enums() -> None:
     from aullava.text.grammar import AnswerForm
+    from aullava.text.layout import Layout
     from aullava.text.question import Order
 
     assert _choices("text.order") == {order.value for order in Order}
     assert _choices("answer.form") == {form.value for form in AnswerForm}
+    assert _choices("text.layout") == {layout.value for layout in Layout}
 
 
 def test_the_formats_are_the_scales_of_the_datasets() -> None:

@@ -50,7 +50,7 @@ def test_the_threshold_is_the_best_of_all() -> None:
     p = np.round(rng.random(400), 2)  # many are equal
     y = rng.random(400) < p**2
     found = best_threshold(p, y)
-    scores = [f1_score(y, p >= cut) for cut in np.linspace(0, 1, 1001)]
+    scores = [f1_score(y, p >= cut) for cut in np.linspace(0, 1, 201)]
     assert f1_score(y, p >= found) == pytest.approx(max(scores), abs=1e-12)
 
 
@@ -74,6 +74,26 @@ def test_a_few_faces_do_not_drive_a_temperature_to_the_edge() -> None:
     labels[:, 2] = UNKNOWN
     labels[:4, 2], said[:4, 2] = [1, 0, 1, 0], [0.6, 0.4, 0.7, 0.3]  # told apart without a mistake
     assert 0.3 < fit_calibration(replace(table, labels=labels, probabilities=said))["AU12"].temperature < 1.2
+
+
+def test_few_faces_choose_no_threshold_that_loses_on_others() -> None:
+    """Of 40 faces each: a threshold of labels alone would lose on other people more often than not."""
+    other = presence_table(people=40, faces=100, sharpness=1, seed=99)
+    raw = {"AU1": 0.0}
+    gained, alone = [], []
+    for seed in range(20):
+        few = presence_table(people=4, faces=10, sharpness=1, seed=seed)
+        for at, code in enumerate(AUS):
+            known, there = few.labels[:, at] != UNKNOWN, other.labels[:, at] != UNKNOWN
+            p, y = other.probabilities[there, at], other.labels[there, at]
+            raw[code] = f1_score(y, p >= 0.5)
+            unit = fit_calibration(few)[code]
+            gained.append(f1_score(y, calibrated(p, unit.temperature) >= unit.threshold) - raw[code])
+            cut = best_threshold(few.probabilities[known, at], few.labels[known, at] == 1)
+            alone.append(f1_score(y, p >= cut) - raw[code])
+    assert np.mean(gained) > 0
+    assert np.min(gained) > np.min(alone)
+    assert np.std(gained) < np.std(alone)
 
 
 def test_the_unsure_band_holds_the_threshold_and_its_faces_are_the_worse_ones() -> None:

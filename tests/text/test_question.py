@@ -4,7 +4,8 @@ import pytest
 
 from aullava.text.errors import TextError, choose
 from aullava.text.grammar import AnswerForm
-from aullava.text.question import EXPECTED, IMAGE, PURPOSE, SIDES, Layout, Order, QuestionStyle, question
+from aullava.text.layout import Layout
+from aullava.text.question import EXPECTED, IMAGE, PURPOSE, SIDES, Order, QuestionStyle, question
 from aullava.text.tokens import Tokenizer, piece_ids
 from datamodules.action_units import BP4D_AUS, DISFA_AUS, FEAFA_AUS, Scale
 from datamodules.errors import UnknownActionUnitError

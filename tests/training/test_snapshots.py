@@ -3,7 +3,10 @@ from __future__ import annotations
 import logging
 import os
 import random
+import resource
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from aullava.training.checkpoint import WEIGHTS, read_weights, save_weights
 from aullava.training.errors import PreemptedError, RunError
 from aullava.training.random_state import random_state, set_random_state
 from aullava.training.snapshots import Snapshot, newest_snapshot, remove_drafts, write_snapshot
@@ -140,3 +144,28 @@ def test_a_signal_during_the_save_corrupts_nothing(tmp_path: Path, monkeypatch: 
     assert newest_snapshot(tmp_path).seconds == 2.0
     assert signal.getsignal(signal.SIGTERM) == before
     assert PreemptedError.exit_code == 143
+
+
+@contextmanager
+def _files_of_at_most(size: int) -> Iterator[None]:
+    """Have the system refuse to write more into a file, as it does when a disk is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_disk_that_takes_no_more_is_named_and_what_was_saved_stays(tmp_path: Path) -> None:
+    small, large = {"a": torch.zeros(10)}, {"a": torch.zeros(100_000)}
+    before = write_snapshot(replace(_snapshot(1), weights=small), tmp_path)
+    save_weights(small, tmp_path)
+    with _files_of_at_most(50_000):
+        with pytest.raises(RunError, match=r"no checkpoint can be written into .*checkpoints .*make room"):
+            write_snapshot(replace(_snapshot(2), weights=large), tmp_path)
+        with pytest.raises(RunError, match=r"no weights can be written into .*checkpoints .*make room"):
+            save_weights(large, tmp_path)
+    assert sorted(before.parent.iterdir()) == sorted([before, tmp_path / WEIGHTS])
+    assert newest_snapshot(tmp_path).step == 1
+    assert torch.equal(read_weights(tmp_path)["a"], small["a"])

@@ -55,7 +55,7 @@ def test_the_processes_hold_different_numbers_of_tokens(backbone: Backbone) -> N
     assert tokens[1] > 2 * tokens[0]
 
 
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2", "fsdp"])
 def test_losses_and_weights_are_those_of_one_process(strategy: str, one: Found, two: Found) -> None:
     assert len(two[strategy]["losses"]) == STEPS
     _close(two[strategy], one["single"])
@@ -77,10 +77,11 @@ def test_a_process_holds_half_of_the_weights(one: Found, two: Found, backbone: B
     whole = bytes_here(module_of(backbone, 1).model)
     assert two["ddp"]["bytes"] == one["single"]["bytes"] == whole
     assert two["fsdp2"]["bytes"] <= 0.55 * whole
+    assert two["fsdp"]["bytes"] <= 0.55 * whole
     assert two["ddp"]["shared"] == 0
 
 
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2", "fsdp"])
 def test_a_run_in_the_same_number_of_processes_goes_on_exactly(strategy: str, two: Found) -> None:
     assert two[f"{strategy} goes on"]["losses"] == two[strategy]["losses"][10:]
     assert two[f"{strategy} goes on"]["weights"] == two[strategy]["weights"]
@@ -90,6 +91,7 @@ def test_what_two_have_saved_one_goes_on_from_and_the_reverse(work: Path, one: F
     _close(two["fsdp2 from one"], one["single"])
     assert len(two["fsdp2 from one"]["losses"]) == 10
     _close(train(work, SCENARIOS["single from two"]), one["single"])
+    _close(train(work, SCENARIOS["single from three"]), one["single"])
 
 
 def test_bfloat16(one: Found, two: Found) -> None:

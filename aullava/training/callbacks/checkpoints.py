@@ -99,7 +99,8 @@ class SaveCheckpoints(Callback):
         assert isinstance(pl_module, AULightningModule)
         data: Any = trainer.datamodule  # type: ignore[attr-defined]  # set by a helper of its own
         states = _gathered(random_state(), trainer.world_size)
-        weights, moments = whole_weights(pl_module.model), whole_moments(trainer.optimizers[0])
+        root = trainer.strategy.model
+        weights, moments = whole_weights(pl_module.model, root), whole_moments(trainer.optimizers[0], root)
         if trainer.is_global_zero:
             snapshot = Snapshot(
                 step=trainer.global_step,

@@ -27,7 +27,7 @@ class GoOn(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Optimiser and schedule as they were, and Lightning's counters."""
         snapshot = self.snapshot
-        load_moments(trainer.optimizers[0], snapshot.optimizer)
+        load_moments(trainer.optimizers[0], snapshot.optimizer, trainer.strategy.model)
         trainer.lr_scheduler_configs[0].scheduler.load_state_dict(snapshot.schedule)
         if snapshot.precision:
             trainer.precision_plugin.load_state_dict(snapshot.precision)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from itertools import groupby
 from typing import cast
 
@@ -13,6 +14,7 @@ from aullava.text.batch import UNSUPERVISED, AUBatch
 from aullava.training.module import AULightningModule
 
 OPEN, CLOSE = "⟦", "⟧"
+WIDTH = 120
 
 
 class DecodedPrompts(Callback):
@@ -58,7 +60,8 @@ def decoded(batch: AUBatch, writer: Writer) -> str:
         else:
             learned += len(ids)
             parts += [f"{OPEN}{_text(writer, [one])}{CLOSE}" for one in ids]
-    shown = "\n".join(f"    {line}" for line in "".join(parts).splitlines())
+    lines = [wrap for line in "".join(parts).splitlines() for wrap in textwrap.wrap(line, WIDTH) or [""]]
+    shown = "\n".join(f"    {line}" for line in lines)
     return f"{len(tokens)} tokens, {learned} of them supervised ({OPEN}like this{CLOSE}):\n\n{shown}"
 
 
