@@ -15,6 +15,7 @@ MEDIAN_LINES, MOST_LINES, MOST_FUNCTION_LINES = 150, 400, 60
 MAY_PRINT = (
     "aullava.cli",
     "aullava.dataset_findings",
+    "aullava.dataset_verbs",
     "aullava.demo",
     "aullava.jobs",
     "aullava.prediction",
