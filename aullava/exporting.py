@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,15 +21,19 @@ from aullava.export.card import model_card
 from aullava.export.errors import ExportError
 from aullava.export.folder import write_folder
 from aullava.export.verify import Served
+from aullava.inference.questions import recorded_crops
 from aullava.model_facts import card_facts
 from aullava.models.folders import quiet
 from aullava.text.collate import Collator
 from aullava.text.question import asking_text
 from aullava.training.checkpoint import load_weights
+from aullava.training.run_folder import write_json
 from aullava.verifying import Asked, Picture, before_merging, refuse_other_tokens, verified
 from aullava.vocabulary import vocabulary
 from datamodules.images import read_image
 
+CROPS: Final = "faces.json"
+"""In the folder: how faces were cut out of the pictures of each dataset; new pictures need the same."""
 SETTINGS: Final = "aullava.yaml"
 """In the folder: the run's config, without the places of one machine; `aullava import` reads it."""
 
@@ -69,6 +73,7 @@ def export(run: Path, out: Path, dtype: str | None, verify: int, pictures: Seque
             written = write_folder(model, collator, questions, kind, folder)
             served = Served(folder, device)
         save(_elsewhere(resolved), folder / SETTINGS)
+        write_json(folder / CROPS, {name: _portable(one) for name, one in recorded_crops(run).items()})
         refuse_other_tokens(served, collator, asked, written)
         said = []
         if faces:
@@ -79,6 +84,10 @@ def export(run: Path, out: Path, dtype: str | None, verify: int, pictures: Seque
         card = model_card(card_facts(run, config, kind, said))
         (folder / "README.md").write_text(card, encoding="utf-8")
     return [*said, f"exported: {out}"]
+
+
+def _portable(crops: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in crops.items() if key != "store"}  # a path of this machine
 
 
 @contextmanager

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from aullava.build import build_collator, build_model
+from aullava.build import build_collator, build_data, build_model
 from aullava.config.load import resolve
+from aullava.config.schema import Config
 from aullava.config.show import save
 from aullava.export.adapter import Adapter, read_adapter
 from aullava.export.errors import ExportError
-from aullava.exporting import SETTINGS
+from aullava.exporting import CROPS, SETTINGS
 from aullava.models.folders import load_config, model_folder
 from aullava.models.llava import NEEDED
 from aullava.models.vision_kinds import prefix_tokens, vision_config
@@ -60,9 +62,18 @@ def import_folder(
     save(resolved, run / "config.yaml")
     write_text(run / "overrides.txt", "".join(f"{line}\n" for line in resolved.overrides))
     write_json(run / "versions.json", versions())
-    write_json(run / "fingerprint.json", {"imported": str(folder), "adapter": adapter and str(adapter)})
+    origin = {"imported": str(folder), "adapter": adapter and str(adapter)}
+    write_json(run / "fingerprint.json", {**origin, "crops": _crops(folder, resolved.config)})
     save_weights(model.trainable_state_dict(), run)
     return run
+
+
+def _crops(folder: Path, config: Config) -> dict[str, Any]:
+    """How faces are cut out: as an export says, or as the experiment says of its datasets."""
+    if (folder / CROPS).is_file():
+        found: dict[str, Any] = json.loads((folder / CROPS).read_text(encoding="utf-8"))
+        return found
+    return {member.name: member.crops.record() for member in build_data(config).members}
 
 
 def _parts(folder: Path) -> list[str]:

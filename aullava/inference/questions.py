@@ -117,7 +117,7 @@ def run_questions(
             raise PredictionError(
                 f"the run never learnt {code} in these formats: ask for {', '.join(sorted(learnt))}"
             )
-    crops, calibration = _crops(run), read_calibration(run)
+    crops, calibration = recorded_crops(run), read_calibration(run)
     cutters: dict[Any, Cutter] = {}
     found: dict[tuple[Scale, tuple[str, ...]], Question] = {}
     for member in chosen:
@@ -137,8 +137,12 @@ def _cutter(record: Mapping[str, Any], detector: str | None) -> Cutter:
     return Cutter(None if detector is None else FaceSettings(detector=detector), None)
 
 
-def _crops(run: Path) -> Mapping[str, Any]:
-    """How the faces of each dataset were cut out, as the run recorded it."""
+def recorded_crops(run: Path) -> Mapping[str, Any]:
+    """How the faces of each dataset were cut out, as the run recorded it.
+
+    Raises:
+        PredictionError: it did not, or its record is damaged.
+    """
     try:
         found = json.loads((run / "fingerprint.json").read_text(encoding="utf-8"))["crops"]
     except (OSError, ValueError, KeyError, TypeError):
