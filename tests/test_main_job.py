@@ -38,13 +38,13 @@ def result(run: Path) -> dict[str, float]:
 
 
 def test_it_reads_faces_about_as_well_as_a_linear_probe(result: dict[str, float]) -> None:
-    """What a demo of 900 steps holds with room to spare; experiments/README.md says what is still wanted."""
+    """What a demo of 900 steps holds; presence shall reach 0.75, experiments/README.md says how far it is."""
     probe = result["baseline/linear_probe/synthetic_bp4d/f1_macro"]
-    assert result["test/synthetic_bp4d/f1_macro"] >= max(0.55, probe - 0.08)
-    assert result["test/synthetic_disfa/f1_macro"] >= 0.66
-    assert result["test/synthetic_feafa/pcc_macro"] >= 0.30
+    assert result["test/synthetic_bp4d/f1_macro"] >= max(0.65, probe - 0.02)
+    assert result["test/synthetic_disfa/f1_at_threshold_macro"] >= 0.70
+    assert result["test/synthetic_feafa/pcc_macro"] >= 0.68  # another processor rounds to other weights
     assert result["test/synthetic_feafa/mae_macro"] <= (
-        0.85 * result["baseline/always_zero/synthetic_feafa/mae_macro"]
+        0.73 * result["baseline/always_zero/synthetic_feafa/mae_macro"]
     )
 
 
