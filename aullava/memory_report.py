@@ -20,6 +20,7 @@ from aullava.text.grammar import AnswerForm, answer_text
 from aullava.text.layout import Layout, frame_of
 from aullava.text.question import Order, QuestionStyle, question
 from aullava.text.tokens import Tokenizer, piece_ids
+from datamodules.base import AUDataModule
 
 QUESTION, ANSWER = 3.3, 1.0
 """Characters per token of questions and answers, where the tokenizer is not here: about LLaMA's; ours."""
@@ -85,14 +86,14 @@ def _memory(config: Config, step: Step) -> Memory:
 
 
 def _step(config: Config) -> tuple[Step, bool]:
-    """The sizes of a step on the longest question, and whether its tokens were counted or estimated."""
+    """The sizes of the largest step, and whether its tokens were counted or estimated."""
     vision: Any = config_of(config.vision.name, "vision")
     grid = 196 if vision.model_type in GRIDS else (vision.image_size // vision.patch_size) ** 2
     image = grid + (prefix_tokens(vision) if config.vision.tokens == "all" else 0)
-    lengths, known = _lengths(config)
-    asked, answered = max(lengths, key=sum)
+    questions, known = _questions(config)
+    asked, answered, rows = max(questions, key=lambda one: (image + one[0] + one[1]) * one[2])
     step = Step(
-        batch=config.data.batch_size,
+        batch=config.data.batch_size * rows,
         tokens=image + asked + answered,
         image_tokens=image,
         supervised=answered,
@@ -102,8 +103,12 @@ def _step(config: Config) -> tuple[Step, bool]:
     return step, known
 
 
-def _lengths(config: Config) -> tuple[list[tuple[int, int]], bool]:
-    """Tokens of question and answer of every dataset, and whether they were counted."""
+def _questions(config: Config) -> tuple[list[tuple[int, int, int]], bool]:
+    """What batches are made of, and whether tokens were counted or estimated.
+
+    Returns:
+        For each sort of batch the tokens of its longest question and answer, and the questions about a face.
+    """
     order = choose(Order, config.text.order, "text.order")
     layout = choose(Layout, config.text.layout, "text.layout")
     form = choose(AnswerForm, config.answer.form, "answer.form")
@@ -113,15 +118,17 @@ def _lengths(config: Config) -> tuple[list[tuple[int, int]], bool]:
         tokenizer = None
     bare = layout if tokenizer is not None or layout is not Layout.CHAT_TEMPLATE else Layout.PLAIN
     style = QuestionStyle(order, config.text.definitions, frame_of(bare, tokenizer))
-    found = []
-    for member in build_data(config).members:
+
+    def length(member: AUDataModule) -> tuple[int, int]:
         aus, scale = tuple(member.asked_aus), member.coded_scale()
         pieces = [piece for piece in question(aus, scale, style) if isinstance(piece, str)]
         answer = answer_text(aus, scale, [0.0] * len(aus), form)
         if tokenizer is None:
-            found.append((math.ceil(sum(map(len, pieces)) / QUESTION), math.ceil(len(answer) / ANSWER) + 1))
-        else:
-            counted = cast(Tokenizer, tokenizer)
-            asked = sum(len(piece_ids(counted, piece)) for piece in pieces) + 1
-            found.append((asked, len(piece_ids(counted, answer)) + 1))
+            return math.ceil(sum(map(len, pieces)) / QUESTION), math.ceil(len(answer) / ANSWER) + 1
+        counted = cast(Tokenizer, tokenizer)
+        asked = sum(len(piece_ids(counted, piece)) for piece in pieces) + 1
+        return asked, len(piece_ids(counted, answer)) + 1
+
+    drawn = [one.members for one in build_data(config).drawn]
+    found = [(*max(map(length, members), key=sum), len(members)) for members in drawn]
     return found, tokenizer is not None

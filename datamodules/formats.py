@@ -143,11 +143,15 @@ class InFormat(AUDataModule):
 
     def sample(self, row: int) -> AUSample:
         """The sample of the dataset with derived labels; same id, same picture."""
-        return self.derived(self.source.sample(row), row)
+        return self.derived(self.source.sample(row))
 
-    def derived(self, sample: AUSample, row: int) -> AUSample:
-        """A sample that the dataset has read already, in this format."""
-        return replace(sample, labels=self.index.labels[row], scale=self._scale)
+    def derived(self, sample: AUSample) -> AUSample:
+        """A sample that the dataset has read already, in this format.
+
+        Its labels alone are derived: a loader process that looked into `index` would make one of its own.
+        """
+        labels = presence_of(sample.labels[None], thresholds(self.source))[0]
+        return replace(sample, labels=labels, scale=self._scale)
 
     def pictures(self) -> str:
         """Those of the dataset: what is computed from them is shared."""

@@ -30,6 +30,6 @@ class Together:
             seed: of the augmentation.
         """
         face = self.dataset.sample(row)
-        asked = [one.derived(face, row) if isinstance(one, InFormat) else face for one in self.members]
+        asked = [one.derived(face) if isinstance(one, InFormat) else face for one in self.members]
         changed = [self.dataset.augmented(sample, seed) for sample in asked]
         return [replace(sample, image=changed[0].image) for sample in changed]

@@ -77,6 +77,16 @@ def test_the_recipes_name_real_backbones_and_run_on_a_tiny_one(name: str) -> Non
     assert tiny.trainer.accumulate == 1
 
 
+@pytest.mark.parametrize(("shared", "rows"), [("true", 32), ("false", 16)])
+def test_the_memory_is_that_of_all_questions_about_a_batch(
+    shared: str, rows: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """16 faces of DISFA in two formats are 32 sequences, shorter than FEAFA's 16 but more in all."""
+    words = ["config", str(EXPERIMENTS / "unified.yaml"), "--memory", f"data.shared_image={shared}"]
+    assert main(words) == 0
+    assert f"\n{rows} sequences of " in capsys.readouterr().out
+
+
 def test_every_dataset_has_a_fragment() -> None:
     assert set(registry.BUILT_IN) <= {path.stem for path in SHIPPED if path.parent.name == "data"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -120,6 +121,7 @@ def test_it_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert said.err.startswith("reading the labels of folder\n")
     assert "prepare folder: 100%" in said.err
     assert "image/s" in said.err
+    assert re.search(r"\d\d:\d\d<\d\d:\d\d, ", said.err)  # the time it took, and what is left
     settings = FaceStore.open(out).settings
     assert settings.faces == FaceSettings(size=32, align="five_points", margin=0.5)
     assert settings.quality == 80

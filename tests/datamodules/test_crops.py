@@ -25,7 +25,7 @@ from datamodules.index import Index
 from datamodules.loaders import FaceRows
 from datamodules.options import DatasetSettings, FolderOptions
 from tests.data.folder.data import write
-from tests.datamodules.helpers import LOADING, dataset
+from tests.datamodules.helpers import LOADING, batches, dataset
 
 WITHOUT = {"person 1/2.png": "no face was found", "person 7/0.jpg": "no face was found"}
 PARTS = ("train", "val", "test")
@@ -68,6 +68,23 @@ def test_pictures_come_from_the_store(prepared: DatasetSettings, monkeypatch: py
     row = module.rows("train")[0]
     assert module.sample(row).image.shape == (4, 4, 3)
     assert module.sample(row).image[0, 0, 0] == len(module.index.sample_ids[row])
+
+
+def test_training_reads_no_stored_face_of_tested_people(
+    prepared: DatasetSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, seen = dataset("folder", prepared), set[str]()
+    read = Store.read
+
+    def watched(store: Store, sample_id: str) -> npt.NDArray[np.uint8]:
+        seen.add(sample_id)
+        return read(store, sample_id)
+
+    monkeypatch.setattr(Store, "read", watched)
+    for batch in [*batches(module.train_dataloader(), 40), *module.val_dataloader()]:
+        assert batch
+    kept = {str(module.index.sample_ids[row]) for part in ("train", "val") for row in module.rows(part)}
+    assert seen == kept
 
 
 def test_what_the_store_has_no_face_of_is_left_out_and_told(prepared: DatasetSettings) -> None:

@@ -102,6 +102,17 @@ def test_a_format_reaches_other_processes_without_its_index(disfa: AUDataModule)
     assert np.array_equal(copied.index.labels, wanted)
 
 
+def test_a_sample_needs_no_derived_index(disfa: AUDataModule) -> None:
+    """Each loader process would make its own, and of two million rows that is no small table."""
+    present = InFormat(disfa, Scale.PRESENCE)
+    samples = [present.sample(row) for row in present.rows("train")]
+    assert present._index is None
+    assert all(
+        np.array_equal(sample.labels, present.index.labels[row])
+        for row, sample in zip(present.rows("train"), samples, strict=True)
+    )
+
+
 # ---- plain folders: unknown labels, and what cannot be derived
 
 

@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import chain
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -170,14 +171,15 @@ def test_rare_units_come_more_often(pair: list[AUDataModule]) -> None:
     assert share_of_rarest("rare") > 1.3 * rates[column]
 
 
-def test_balanced_processes_share_each_global_batch(pair: list[AUDataModule]) -> None:
+@pytest.mark.parametrize("world", [2, 3])
+def test_balanced_processes_share_each_global_batch(pair: list[AUDataModule], world: int) -> None:
     def shown(batch_size: int, rank: int, world: int) -> list[list[str]]:
         mixture = Mixture(pair, replace(LOADING, batch_size=batch_size), MixtureSettings(balance="rare"))
         mixture.trainer = SimpleNamespace(global_rank=rank, world_size=world)  # type: ignore[assignment]
         return [[one.sample_id for one in batch] for batch in _shown(mixture, 9)]
 
-    whole, parts = shown(8, 0, 1), [shown(4, rank, 2) for rank in (0, 1)]
-    assert [first + second for first, second in zip(*parts, strict=True)] == whole
+    whole, parts = shown(4 * world, 0, 1), [shown(4, rank, world) for rank in range(world)]
+    assert [list(chain(*step)) for step in zip(*parts, strict=True)] == whole
 
 
 # ---- people

@@ -124,7 +124,7 @@ def test_the_fingerprint_follows_the_members_and_not_their_order(members: list[A
     assert Mixture([*members[:2], other], LOADING).fingerprint() != plain
 
 
-@pytest.mark.parametrize("world", [2])
+@pytest.mark.parametrize("world", [2, 3])
 def test_processes_share_each_global_batch(members: list[AUDataModule], world: int) -> None:
     def shown(loading: LoaderSettings, rank: int, size: int) -> list[list[str]]:
         mixture = Mixture(members, loading)
