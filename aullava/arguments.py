@@ -214,6 +214,8 @@ def _crossval(parts: argparse.ArgumentParser) -> None:
     parts.add_argument("--beside", type=Path, action="append", default=[], metavar="DIR", help=about)
     about = "also set results of other terms (protocol, AUs, threshold, data) into the table, marked"
     parts.add_argument("--allow-mixed", action="store_true", help=about)
+    about = "folds at a time, each in a process of its own; default: one after the other"
+    parts.add_argument("--jobs", type=_at_least(1), default=1, metavar="N", help=about)
 
 
 def _subgroups(parts: argparse.ArgumentParser) -> None:

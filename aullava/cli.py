@@ -118,7 +118,10 @@ def _test(arguments: argparse.Namespace) -> int:
     from aullava.config.load import resolve_elsewhere
     from aullava.vocabulary import vocabulary
 
-    resolve_elsewhere(arguments.run / "config.yaml", arguments.overrides, vocabulary())
+    found = resolve_elsewhere(arguments.run / "config.yaml", arguments.overrides, vocabulary())
+    strategy = found.config.strategy
+    if launch.needed(strategy):
+        return launch.run_processes(strategy.devices, arguments.words)
     from aullava.elsewhere import run_elsewhere
 
     print(run_elsewhere(arguments.run, arguments.overrides), end="")
@@ -239,7 +242,7 @@ def _crossval(arguments: argparse.Namespace) -> int:
     resolve(arguments.experiment, arguments.overrides, vocabulary())  # refuse a typo before torch loads
     from aullava.crossval import run_crossval
 
-    words = arguments.overrides, arguments.out, arguments.allow_mixed, arguments.beside
+    words = arguments.overrides, arguments.out, arguments.allow_mixed, arguments.beside, arguments.jobs
     print(run_crossval(arguments.experiment, *words), end="")
     return 0
 

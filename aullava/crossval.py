@@ -1,16 +1,22 @@
-"""`aullava crossval`: every fold of a protocol fitted and tested, one after the other, and their table.
+"""`aullava crossval`: every fold of a protocol fitted and tested, and their table.
 
-A fold that is done is not done again; one that was stopped goes on where it was. With several devices each
-fold runs in processes of its own, since Lightning starts the others by the command line of the first.
+A fold that is done is not done again; one that was stopped goes on where it was. The folds run one after the
+other, or with `--jobs N` at most N at a time, each in a process of its own and, where there are several GPUs,
+on one of its own. With several devices each fold has processes of its own too.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
+
+import torch
 
 from aullava.answer_records import kept_answers
 from aullava.build import build_data
@@ -35,11 +41,13 @@ class Wanted:
         experiment: the file.
         overrides: behind it on the command line.
         out: folder of the folds and tables.
+        jobs: how many folds run at a time; 1: one after the other, in this process if one device is enough.
     """
 
     experiment: Path
     overrides: tuple[str, ...]
     out: Path
+    jobs: int = 1
 
     def fold(self, number: int, datasets: Sequence[str]) -> Resolved:
         """The config of one fold; its run goes to `<out>/fold<number>/<n>`."""
@@ -57,6 +65,7 @@ def run_crossval(
     out: Path | None,
     allow_mixed: bool = False,
     beside: Sequence[Path] = (),
+    jobs: int = 1,
 ) -> str:
     """Fit and test all folds of an experiment that are not done yet, and make their tables.
 
@@ -66,24 +75,24 @@ def run_crossval(
         out: folder of the folds and tables; None: ``<runs_dir>/<experiment>/crossval``.
         allow_mixed: set results of other terms into the table too, with the difference on it.
         beside: folders of other cross-validations to set beside.
+        jobs: how many folds to run at a time.
 
     Returns:
         What is printed: a table per dataset and metric, with its fingerprint.
 
     Raises:
-        ResultError: the protocol has one fold, folds of another config are in the folder, or results of
-            other terms cannot share a table.
+        ResultError: the protocol has one fold, folds of another config are in the folder, several folds
+            at a time would want several devices each, or results of other terms cannot share a table.
         RunError: a fold cannot be fitted or tested.
     """
     resolved = resolve(experiment, overrides, vocabulary())
     config = resolved.config
     home = out or Path(config.runs_dir) / config.experiment / "crossval"
-    wanted = Wanted(experiment, tuple(overrides), home)
+    if jobs > 1 and config.strategy.devices * config.strategy.nodes > 1:
+        raise ResultError("--jobs is for folds on one device each: leave it, or write strategy=single")
+    wanted = Wanted(experiment, tuple(overrides), home, jobs)
     count, datasets = _folds(resolved)
-    runs: dict[int, Path] = {}
-    for number in range(1, count + 1):
-        print(f"fold {number} of {count}", flush=True)
-        runs[number] = _done(wanted, number, datasets)
+    runs = _all_done(wanted, count, datasets)
     found = CrossValidation.of(_tables(runs), _calibrations(runs), beside, allow_mixed)
     write_tables(found, home)
     return told(found) + f"written: {home / 'crossval.txt'}, .md, .tex, .csv, .json\n"
@@ -107,21 +116,43 @@ def _folds(resolved: Resolved) -> tuple[int, list[str]]:
     return next(iter(several.values())), list(several)
 
 
-def _done(wanted: Wanted, number: int, datasets: Sequence[str]) -> Path:
+def _all_done(wanted: Wanted, count: int, datasets: Sequence[str]) -> dict[int, Path]:
+    """The tested run of every fold. One that fails lets those that run end; those that wait do not begin."""
+    places = SimpleQueue[int]()
+    for place in range(wanted.jobs):
+        places.put(place)
+
+    def one(number: int) -> Path:
+        place = places.get()
+        try:
+            print(f"fold {number} of {count}", flush=True)
+            return _done(wanted, number, datasets, place)
+        finally:
+            places.put(place)
+
+    numbers = range(1, count + 1)
+    if wanted.jobs == 1:
+        return {number: one(number) for number in numbers}
+    with ThreadPoolExecutor(wanted.jobs) as pool:
+        return dict(zip(numbers, pool.map(one, numbers), strict=True))
+
+
+def _done(wanted: Wanted, number: int, datasets: Sequence[str], place: int) -> Path:
     """The tested run of one fold; whatever of it is missing is done now."""
     resolved = wanted.fold(number, datasets)
-    apart = resolved.config.strategy.devices > 1
+    apart = wanted.jobs > 1 or resolved.config.strategy.devices > 1
+    gpu = _gpu(place) if wanted.jobs > 1 else None
     words = wanted.words(number, datasets)
     run = _last_run(wanted.out / f"fold{number}", resolved)
     if run is None:
-        run = _fitted(wanted, words, number) if apart else fit(resolved)
+        run = _fitted(wanted, words, number, gpu) if apart else fit(resolved)
     elif kept_answers(run, "test"):
         print(f"  {run} is there already")
         return run
     elif not (run / "result.json").is_file():
         settings = [word for word in words if word.partition("=")[0] not in GROUPS]
-        _aullava("resume", str(run), *settings) if apart else resume(run, settings)
-    _aullava("test", str(run)) if apart else evaluate(run, "test")
+        _aullava("resume", str(run), *settings, gpu=gpu) if apart else resume(run, settings)
+    _aullava("test", str(run), gpu=gpu) if apart else evaluate(run, "test")
     return run
 
 
@@ -142,19 +173,34 @@ def _last_run(home: Path, resolved: Resolved) -> Path | None:
     return run if trained else None
 
 
-def _fitted(wanted: Wanted, words: Sequence[str], number: int) -> Path:
-    _aullava("fit", str(wanted.experiment), *words)
+def _fitted(wanted: Wanted, words: Sequence[str], number: int, gpu: str | None) -> Path:
+    _aullava("fit", str(wanted.experiment), *words, gpu=gpu)
     home = wanted.out / f"fold{number}"
     return home / str(max(int(one.name) for one in home.glob("*") if one.name.isdecimal()))
 
 
-def _aullava(*words: str) -> None:
+def _gpu(place: int) -> str | None:
+    """The GPU of one of several folds at a time, as CUDA_VISIBLE_DEVICES has it; None: there is no choice."""
+    if torch.cuda.device_count() < 2:
+        return None
+    names = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    names = names or [str(number) for number in range(torch.cuda.device_count())]
+    return names[place % len(names)]
+
+
+def _aullava(*words: str, gpu: str | None = None) -> None:
     """A verb in processes of its own.
+
+    Args:
+        words: of the command line.
+        gpu: the only one that it sees; None: those that this process sees.
 
     Raises:
         ResultError: it failed; it has said why.
     """
-    code = subprocess.run([sys.executable, "-m", "aullava", *words], check=False).returncode
+    place = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}
+    command = [sys.executable, "-m", "aullava", *words]
+    code = subprocess.run(command, env=os.environ | place, check=False).returncode
     if code:
         raise ResultError(
             f"`aullava {' '.join(words[:2])}` ended with exit code {code}: see what it said above"

@@ -13,10 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from lightning import seed_everything
-
 from aullava.answer_records import answer_tables, keep_answers
-from aullava.build import build_data
 from aullava.config.load import resolve, resolve_elsewhere
 from aullava.config.schema import Config
 from aullava.evaluation.answer_table import AnswerTable
@@ -26,6 +23,8 @@ from aullava.evaluation.fold_scores import METRICS, FoldScores, constant, fold_s
 from aullava.evaluation.tables import STYLES, text_table
 from aullava.evaluation.thresholded import thresholded_answers, thresholded_scores
 from aullava.jobs import score
+from aullava.parts import ready_data
+from aullava.training.processes import joined
 from aullava.training.run_folder import update_result
 from aullava.vocabulary import vocabulary
 from datamodules.action_units import Scale
@@ -46,28 +45,28 @@ def run_elsewhere(run: Path, overrides: Sequence[str]) -> str:
         overrides: ``data=NAME`` and changes of the config.
 
     Returns:
-        What is printed: a table for each dataset.
+        What is printed: a table for each dataset; nothing in a process that does not write.
 
     Raises:
         ResultError: no Action Unit or no format in common, or nobody who is new to the run.
     """
     own = resolve(run / "config.yaml", (), vocabulary()).config
     config = resolve_elsewhere(run / "config.yaml", overrides, vocabulary()).config
-    seed_everything(config.seed, workers=True, verbose=False)
-    trained = build_data(own)
-    trained.prepare_data()
-    trained.setup("fit")
-    new = [name for name in config.data.datasets if name not in own.data.datasets]
-    _ask_what_is_shared(config, new, trained)
-    data = build_data(config)
-    data.prepare_data()
-    data.setup("test")
-    learned = {one.identity(who) for one in trained.datasets for who in (*one.split.train, *one.split.val)}
-    for one in data.datasets:
-        if one.name in new:
-            _keep_unseen(one, learned)
-    tables = answer_tables(score(config, run, data, "test").rows, data, "test")
-    tables = {name: _on_terms(table, new) for name, table in tables.items()}
+    with joined(config.strategy, config.trainer.accelerator) as processes:
+        trained = ready_data(own, "fit", processes)
+        new = [name for name in config.data.datasets if name not in own.data.datasets]
+        _ask_what_is_shared(config, new, ready_data(config, "test", processes), trained)
+        data = ready_data(config, "test", processes)
+        learned = {
+            one.identity(who) for one in trained.datasets for who in (*one.split.train, *one.split.val)
+        }
+        for one in data.datasets:
+            if one.name in new:
+                _keep_unseen(one, learned)
+        rows = score(config, run, data, "test").rows
+    if not processes.writes:
+        return ""
+    tables = {name: _on_terms(table, new) for name, table in answer_tables(rows, data, "test").items()}
     keep_answers(run, CROSS, tables)
     units = _units(run)
     results = {name: _rows(table, units) for name, table in tables.items()}
@@ -75,14 +74,11 @@ def run_elsewhere(run: Path, overrides: Sequence[str]) -> str:
     return "".join(_told(table, results[name], trained) for name, table in tables.items())
 
 
-def _ask_what_is_shared(config: Config, new: Sequence[str], trained: Mixture) -> None:
-    """Set Action Units and format of the new datasets to what the run has learned to answer."""
+def _ask_what_is_shared(config: Config, new: Sequence[str], data: Mixture, trained: Mixture) -> None:
+    """Set Action Units and format of the new datasets in `data` to what the run has learned to answer."""
     known: dict[Scale, set[str]] = {}
     for member in trained.members:
         known.setdefault(member.coded_scale(), set()).update(member.asked_aus)
-    data = build_data(config)
-    data.prepare_data()
-    data.setup("test")
     for member in data.members:
         if member.name not in new:
             continue

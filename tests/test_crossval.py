@@ -54,6 +54,12 @@ def test_a_second_fresh_folder_has_the_same_tables(
     assert "MDHR R50 (b,c)" in text
 
 
+def test_a_process_for_each_fold_makes_the_same_tables(done: Path, home: Path, words: list[str]) -> None:
+    assert main(["crossval", BP4D, *words, "--out", str(home / "c"), "--jobs", "2"]) == 0
+    for name in TABLES:
+        assert (home / "c" / name).read_bytes() == (done / name).read_bytes()
+
+
 def test_what_is_done_is_not_done_again(
     done: Path, words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -94,6 +100,13 @@ def test_folds_of_another_experiment_are_not_mixed_in(
         "is a fold of another experiment (optim.lr_lora was 0.0025 and is now 0.5): give another --out"
         in said
     )
+
+
+def test_folds_on_several_devices_run_one_at_a_time(
+    done: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = _refused([BP4D, *words, "strategy=ddp", "strategy.devices=2", "--jobs", "2"], done, capsys)
+    assert "--jobs is for folds on one device each" in said
 
 
 def test_a_damaged_table_is_named(
