@@ -134,7 +134,11 @@ def _all_done(wanted: Wanted, count: int, datasets: Sequence[str]) -> dict[int, 
     if wanted.jobs == 1:
         return {number: one(number) for number in numbers}
     with ThreadPoolExecutor(wanted.jobs) as pool:
-        return dict(zip(numbers, pool.map(one, numbers), strict=True))
+        try:
+            return dict(zip(numbers, pool.map(one, numbers), strict=True))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _done(wanted: Wanted, number: int, datasets: Sequence[str], place: int) -> Path:

@@ -89,13 +89,18 @@ def published(terms: Terms) -> Published | None:
     return _read(json.loads(path.read_text(encoding="utf-8")))
 
 
+def _share(percent: float) -> float:
+    """Without the noise of a division: 35.2 % is written as 0.352."""
+    return round(percent / 100, 6)
+
+
 def _read(plain: Mapping[str, Any]) -> Published:
     aus = tuple(plain["aus"])
     rows = tuple(
         PublishedRow(
             one["name"],
-            {} if one["scores"] is None else {c: v / 100 for c, v in zip(aus, one["scores"], strict=True)},
-            one["average"] / 100,
+            {} if one["scores"] is None else {c: _share(v) for c, v in zip(aus, one["scores"], strict=True)},
+            _share(one["average"]),
             tuple(one["sources"]),
             one["caveat"],
         )
