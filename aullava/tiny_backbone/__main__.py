@@ -1,7 +1,7 @@
 """Makes the shipped tiny backbone anew: ``python -m aullava.tiny_backbone --out aullava/models/tiny``.
 
-Takes about three hours on two cores. The same seed on the same machine gives the same weights; other processors
-round differently, so that the weights differ while the scores stay close.
+Takes about three hours on two cores. The same seed on the same machine gives the same weights; other
+processors round differently, so that the weights differ while the scores stay close.
 """
 
 from __future__ import annotations
