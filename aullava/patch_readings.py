@@ -131,15 +131,16 @@ def read_patches(sums: PatchSums, places: int = PLACES) -> list[Reading]:
         sums: of all training faces.
         places: how many places are read for one Action Unit.
     """
-    explained = explained_at(sums)
-    at = _where(sums)
+    covariance = sums.covariance
+    explained = explained_at(sums, covariance)
+    at = _where(sums, covariance)
     readings = []
     for column in range(explained.shape[1]):
         shown = explained[:, column].topk(min(places, len(explained))).indices
         readings.append(
             Reading(
                 place=_sum([at[place] for place in shown.tolist()]),
-                amount=_amount(sums, shown, column),
+                amount=_amount(sums, covariance, shown, column),
                 explained=float(explained[shown[0], column]),
             )
         )
@@ -151,10 +152,15 @@ def _sum(functions: Sequence[Affine]) -> Affine:
     return Affine(weights.sum(0), sum(one.constant for one in functions))
 
 
-def explained_at(sums: PatchSums) -> Tensor:
-    """[P, A]: variance of the amounts that each place explains on faces left out, learnt on the others."""
+def explained_at(sums: PatchSums, covariance: Tensor) -> Tensor:
+    """[P, A]: variance of the amounts that each place explains on faces left out, learnt on the others.
+
+    Args:
+        sums: of all training faces.
+        covariance: theirs; many gigabytes may have to be added up for it, so it is made once.
+    """
     learnt, left_out = sums.faces.tolist()
-    ridge = RIDGE * sums.covariance
+    ridge = RIDGE * covariance
     explained = sums.features.new_empty(sums.crossed.shape[1], sums.crossed.shape[3])
     for place in range(len(explained)):
         mean = sums.features[0, place] / learnt
@@ -170,7 +176,7 @@ def explained_at(sums: PatchSums) -> Tensor:
     return explained
 
 
-def _where(sums: PatchSums) -> list[Affine]:
+def _where(sums: PatchSums, covariance: Tensor) -> list[Affine]:
     """For each place a function of a patch, about 1 at this place and about 0 at the others.
 
     This is the regression of "is it this place" on all patches; features times indicator are summed by the
@@ -178,7 +184,7 @@ def _where(sums: PatchSums) -> list[Affine]:
     """
     count = sums.features.shape[1]
     away = sums.features.sum(0) / sums.faces.sum() + sums.origin - sums.mean  # [P, D]
-    weights = torch.linalg.solve((1 + RIDGE) * sums.covariance, away.T / count).T
+    weights = torch.linalg.solve((1 + RIDGE) * covariance, away.T / count).T
     reached = (away * weights).sum(1) + 1 / count
     # A ridge stays short of 1 at its own place; what it reaches there on average becomes 1.
     scale = 1 / reached.clamp(min=0.1)
@@ -186,12 +192,12 @@ def _where(sums: PatchSums) -> list[Affine]:
     return [Affine(*one) for one in zip(scale[:, None] * weights, constants.tolist(), strict=True)]
 
 
-def _amount(sums: PatchSums, shown: Tensor, column: int) -> Affine:
+def _amount(sums: PatchSums, covariance: Tensor, shown: Tensor, column: int) -> Affine:
     """What the places `shown` say of an amount: a quiet ridge, scaled so that its values are expectations."""
     rows = float(sums.faces.sum()) * len(shown)
     mean = sums.features[:, shown].sum((0, 1)) / rows
     spread = sums.products[:, shown].sum((0, 1)) / rows - torch.outer(mean, mean)
     crossed = sums.crossed[:, shown, :, column].sum((0, 1)) / rows / sums.known[column].clamp(min=1e-9)
-    weight = torch.linalg.solve(spread + QUIET * sums.covariance, crossed)
+    weight = torch.linalg.solve(spread + QUIET * covariance, crossed)
     slope = float((weight @ crossed) / (weight @ spread @ weight).clamp(min=1e-9))
     return Affine(slope * weight, float(sums.means[column]) - slope * float(weight @ (mean + sums.origin)))

@@ -47,7 +47,8 @@ def test_sums_are_those_of_all_faces_at_once() -> None:
     assert torch.allclose(sums.mean, flat.mean(0), atol=1e-4)
     exact = torch.cov(flat.T, correction=0)
     assert torch.allclose(sums.covariance - FLOOR * exact.diagonal().mean() * torch.eye(6), exact, atol=1e-3)
-    assert torch.allclose(explained_at(sums), explained_at(whole), atol=1e-4)
+    explained, at_once = (explained_at(one, one.covariance) for one in (sums, whole))
+    assert torch.allclose(explained, at_once, atol=1e-4)
     wanted = torch.stack([amounts[known[:, column], column].mean() for column in range(3)])
     assert torch.allclose(sums.means, wanted)
 
@@ -59,13 +60,14 @@ def test_explained_is_what_a_ridge_learnt_on_the_others_leaves() -> None:
     sums = summed(tokens, amounts, torch.ones(200, 2, dtype=torch.bool))
     # The penalty in units of the covariance is an ordinary one for whitened features.
     white = ((tokens - sums.mean) @ whitening(sums.covariance)).numpy()
+    explained = explained_at(sums, sums.covariance)
     for place in range(4):
         for column in range(2):
             y = amounts[:, column].numpy()
             model = Ridge(alpha=RIDGE * 150).fit(white[:150, place], y[:150])
             missed = y[150:] - y.mean() - (model.predict(white[150:, place]) - y[:150].mean())
             wanted = 1 - (missed**2).sum() / ((y[150:] - y.mean()) ** 2).sum()
-            assert float(explained_at(sums)[place, column]) == pytest.approx(wanted, abs=2e-3)
+            assert float(explained[place, column]) == pytest.approx(wanted, abs=2e-3)
 
 
 def test_amounts_are_read_where_they_show() -> None:
