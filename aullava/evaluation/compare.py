@@ -18,22 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aullava.evaluation.agreement import icc, mean_absolute_error, pearson
 from aullava.evaluation.answer_files import LEVEL, PRESENCE, PROBABILITY, Predictions, read_predictions
-from aullava.evaluation.bootstrap import (
-    Interval,
-    counts_of_people,
-    draw_people,
-    drawn,
-    interval,
-    moments_of,
-    numbered,
-    sums_of_people,
-)
-from aullava.evaluation.decisions import f1
+from aullava.evaluation.bootstrap import Interval, draw_people, interval, numbered
+from aullava.evaluation.drawn_scores import drawn_amounts, drawn_f1
 from aullava.evaluation.errors import ComparisonError
 from aullava.evaluation.label_files import Labels
-from aullava.evaluation.moments import moments
 from datamodules.action_units import Scale
 
 _MEANINGS: Final = {
@@ -154,47 +143,36 @@ class _Scorer:
         rows = known.any(1)
         self.rows, self.known = rows, known[rows]
         self.target = torch.from_numpy(labels.values).nan_to_num(nan=0.0)[rows]
-        self.who, self.people = numbered([labels.subjects[at] for at in rows.nonzero().flatten().tolist()])
-        self.weights = draw_people(self.people, rule.draws, rule.seed)
+        who, self.people = numbered([labels.subjects[at] for at in rows.nonzero().flatten().tolist()])
+        self._drawn = who, self.people, draw_people(self.people, rule.draws, rule.seed)
         self.present_from = rule.level_from if labels.scale is Scale.LEVEL else 0.5
 
     def decisions(self, values: np.ndarray) -> dict[str, Score]:
         """F1 of 0/1 decisions [F, N, A]."""
-        truth, half = (self.target >= self.present_from).to(torch.float64), torch.tensor(0.5)
-        table, draws = [], []
-        for pairs in self._pairs(values, truth):
-            counts = counts_of_people(pairs, half, self.who, self.people)
-            table.append(f1(counts.sum(0)))
-            draws.append(f1(drawn(counts, self.weights)))
-        return self._scores(table, draws, self.has)
+        truth = (self.target >= self.present_from).to(torch.float64)
+        found = [drawn_f1(pairs, 0.5, *self._drawn) for pairs in self._pairs(values, truth)]
+        return self._scores(found, self.has)
 
     def amounts(self, values: np.ndarray) -> dict[str, dict[str, Score]]:
         """MAE, PCC and ICC of values on the labels' scale [F, N, A]."""
         has = torch.from_numpy(~np.isnan(values).all(1))
-        tables: dict[str, list[Tensor]] = {"mae": [], "pcc": [], "icc": []}
-        draws: dict[str, list[Tensor]] = {"mae": [], "pcc": [], "icc": []}
-        for pairs in self._pairs(values, self.target):
-            sums = drawn(sums_of_people(pairs, self.who, self.people), self.weights)
-            tables["mae"].append(mean_absolute_error(*pairs))
-            draws["mae"].append(sums[:, 6] / sums[:, 0])
-            whole, drawn_ones = moments(*pairs), moments_of(sums)
-            for name, formula in (("pcc", pearson), ("icc", icc)):
-                tables[name].append(formula(whole))
-                draws[name].append(formula(drawn_ones))
-        return {name: self._scores(tables[name], draws[name], has) for name in tables}
+        metrics = ("mae", "pcc", "icc")
+        found = [drawn_amounts(metrics, pairs, *self._drawn) for pairs in self._pairs(values, self.target)]
+        return {name: self._scores([one[name] for one in found], has) for name in metrics}
 
     def _pairs(self, values: np.ndarray, target: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
         found = torch.from_numpy(values)[:, self.rows]
         return [(one.nan_to_num(nan=0.0), target, self.known & ~one.isnan()) for one in found]
 
-    def _scores(self, table: Sequence[Tensor], draws: Sequence[Tensor], has: Tensor) -> dict[str, Score]:
+    def _scores(self, found: Sequence[tuple[Tensor, Tensor]], has: Tensor) -> dict[str, Score]:
         taking_part = has.any(1)
         every = has[taking_part].all(0)
         scores: dict[str, Score] = {}
         first: tuple[float, Tensor] | None = None
         for at in taking_part.nonzero().flatten().tolist():
-            per_au = table[at].where(has[at], torch.nan)
-            average, spread = float(per_au[every].nanmean()), draws[at][:, every].nanmean(1)
+            whole, draws = found[at]
+            per_au = whole.where(has[at], torch.nan)
+            average, spread = float(per_au[every].nanmean()), draws[:, every].nanmean(1)
             first = first or (average, spread)
             scores[self.names[at]] = Score(
                 dict(zip(self.aus, per_au.tolist(), strict=True)),

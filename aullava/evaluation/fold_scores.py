@@ -15,21 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aullava.evaluation.agreement import icc, mean_absolute_error, pearson
 from aullava.evaluation.answer_table import AnswerTable, Values
-from aullava.evaluation.bootstrap import (
-    DRAWS,
-    Interval,
-    counts_of_people,
-    draw_people,
-    drawn,
-    interval,
-    moments_of,
-    numbered,
-    sums_of_people,
-)
-from aullava.evaluation.decisions import f1
-from aullava.evaluation.moments import moments
+from aullava.evaluation.bootstrap import DRAWS, Interval, draw_people, interval, numbered
+from aullava.evaluation.drawn_scores import drawn_amounts, drawn_f1
 from datamodules.action_units import UNKNOWN, Scale
 
 METRICS: Final = MappingProxyType(
@@ -79,11 +67,15 @@ def fold_scores(
         given = table.answers if answers is None else answers[fold]
         pairs = _pairs(table, given)
         who, people = numbered(table.subjects)
-        weights = draw_people(people, draws, seed + fold)
-        for name in wanted:
-            score, drawn_ones = _scored(name, pairs, (who, people), weights, table.terms.present_from)
+        drawn = who, people, draw_people(people, draws, seed + fold)
+        amounts = [name for name in wanted if name != "f1"]
+        scored = drawn_amounts(amounts, pairs, *drawn) if amounts else {}
+        if "f1" in wanted:
+            assert table.terms.present_from is not None, "intensities have no F1"
+            scored["f1"] = drawn_f1(pairs, table.terms.present_from, *drawn)
+        for name, (score, of_draws) in scored.items():
             whole[name].append(score)
-            spread[name].append(drawn_ones)
+            spread[name].append(of_draws)
     support = [_support(table) for table in tables.values()]
     folds = {fold: dict(counts) for fold, counts in zip(tables, support, strict=True)}
     mean = {key: float(sum(counts[key] for counts in support)) for key in support[0]}
@@ -108,25 +100,6 @@ def constant(table: AnswerTable, value: float) -> Values:
 def _pairs(table: AnswerTable, answers: Values) -> tuple[Tensor, Tensor, Tensor]:
     said, labels = torch.from_numpy(np.asarray(answers)), torch.from_numpy(np.asarray(table.labels))
     return said, labels, (said != UNKNOWN) & (labels != UNKNOWN)
-
-
-def _scored(
-    name: str,
-    pairs: tuple[Tensor, Tensor, Tensor],
-    who: tuple[Tensor, int],
-    weights: Tensor,
-    present_from: float | None,
-) -> tuple[Tensor, Tensor]:
-    """A score of each unit [A], and of each draw of people [D, A]."""
-    if name == "f1":
-        assert present_from is not None, "intensities have no F1"
-        counts = counts_of_people(pairs, torch.tensor(present_from), *who)
-        return f1(counts.sum(0)), f1(drawn(counts, weights))
-    sums = drawn(sums_of_people(pairs, *who), weights)
-    if name == "mae":
-        return mean_absolute_error(*pairs), sums[:, 6] / sums[:, 0]
-    formula = {"pcc": pearson, "icc": icc}[name]
-    return formula(moments(*pairs)), formula(moments_of(sums))
 
 
 def _support(table: AnswerTable) -> dict[str, float]:
