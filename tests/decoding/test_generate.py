@@ -17,20 +17,9 @@ from aullava.text.collate import Collator
 from aullava.text.grammar import AnswerForm
 from aullava.text.tokens import TokenGrammar
 from datamodules.action_units import Scale
-from tests.checkpoints import Backbone, build_collator, build_model, faces, run, trained
+from tests.checkpoints import Backbone, build_model, faces, run, trained
 
 AUS = "AU1 AU12L AU4 AU9"
-
-
-@pytest.fixture(scope="module")
-def model(backbone: Backbone) -> FaceLanguageModel:
-    torch.manual_seed(3)
-    return trained(build_model(backbone))
-
-
-@pytest.fixture(scope="module")
-def collator(backbone: Backbone) -> Collator:
-    return build_collator(backbone)
 
 
 def asked(

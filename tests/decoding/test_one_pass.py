@@ -19,21 +19,10 @@ from aullava.text.answer import Answer
 from aullava.text.collate import Collator
 from aullava.text.grammar import AnswerForm
 from datamodules.action_units import Scale
-from tests.checkpoints import Backbone, build_collator, build_model, faces, trained
+from tests.checkpoints import Backbone, build_collator, build_model, faces
 from tests.text.helpers import Face
 
 AUS = "AU1 AU12L AU4 AU9"
-
-
-@pytest.fixture(scope="module")
-def model(backbone: Backbone) -> FaceLanguageModel:
-    torch.manual_seed(3)
-    return trained(build_model(backbone))
-
-
-@pytest.fixture(scope="module")
-def collator(backbone: Backbone) -> Collator:
-    return build_collator(backbone)
 
 
 def always(monkeypatch: pytest.MonkeyPatch, drafts: bool) -> None:
