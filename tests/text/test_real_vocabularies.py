@@ -37,6 +37,12 @@ def values(scale: Scale, aus: tuple[str, ...]) -> np.ndarray[Any, Any]:
     return (rng.integers(0, top, len(aus)) / (100 if scale is Scale.INTENSITY else 1)).astype(np.float32)
 
 
+def slots_of_an_au(scale: Scale, form: AnswerForm) -> int:
+    if scale is not Scale.INTENSITY:
+        return 1
+    return 2 if form is AnswerForm.COMPACT else 3
+
+
 def test_every_family_has_its_row() -> None:
     assert set(TABLE) == set(NAMES)
 
@@ -49,7 +55,7 @@ def test_each_decision_is_one_token(name: str) -> None:
         for form in AnswerForm:
             grammar = TokenGrammar.compile(tokenizer, aus, scale, form)
             slots = [step for step in grammar.steps if isinstance(step, SlotToken)]
-            assert len(slots) == len(aus) * (3 if scale is Scale.INTENSITY else 1)
+            assert len(slots) == len(aus) * slots_of_an_au(scale, form)
             assert all(slot.ids[:2] == digits for slot in slots)
             said = values(scale, aus)
             ids = grammar.encode(said)
