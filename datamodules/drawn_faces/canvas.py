@@ -13,6 +13,14 @@ from datamodules.drawn_faces.person import Colour
 
 EXTENT = 1.6  # the canvas shows face units -EXTENT..EXTENT in both directions
 _SHIFT = 4  # OpenCV's fixed-point sub-pixel bits
+_TURN = np.linspace(0, 2 * np.pi, 28, endpoint=False)
+_CIRCLE = np.stack([np.cos(_TURN), np.sin(_TURN)], 1)
+
+
+def box_of(mask: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns that hold all of a mask (uint8): work on them costs a part of work on the canvas."""
+    x, y, width, height = cv2.boundingRect(mask)
+    return slice(y, y + height), slice(x, x + width)
 
 
 class Canvas:
@@ -49,10 +57,7 @@ class Canvas:
 
     def ellipse(self, centre: tuple[float, float], axes: tuple[float, float], colour: Colour) -> None:
         """Fill an upright ellipse."""
-        angle = np.linspace(0, 2 * np.pi, 28, endpoint=False)
-        self.polygon(
-            np.stack([centre[0] + axes[0] * np.cos(angle), centre[1] + axes[1] * np.sin(angle)], 1), colour
-        )
+        self.polygon(np.array(centre) + np.array(axes) * _CIRCLE, colour)
 
     def shade(self, spots: Sequence[Bulge], mask: np.ndarray) -> None:
         """Lighten and darken the picture inside ``mask`` by a sum of Gaussian spots (one matrix product)."""
@@ -61,8 +66,13 @@ class Canvas:
         across = np.exp(-(((self._axis[None, :] - x[:, None]) / spread_x[:, None]) ** 2), dtype=np.float32)
         down = np.exp(-(((self._axis[None, :] - y[:, None]) / spread_y[:, None]) ** 2), dtype=np.float32)
         light = (down * amount[:, None]).T @ across
-        gain = 1.0 + light * (mask.astype(np.float32) / 255.0)
-        self.image = cv2.convertScaleAbs(self.image * gain[:, :, None])
+        box = box_of(mask)
+        self.brighten(box, 1.0 + light[box] * (mask[box].astype(np.float32) / 255.0))
+
+    def brighten(self, box: tuple[slice, slice], gain: np.ndarray) -> None:
+        """Multiply the picture in a box by ``gain``, float [rows, columns]."""
+        if gain.size:
+            self.image[box] = cv2.convertScaleAbs(self.image[box] * gain[:, :, None])
 
     def carve(self, lines: Sequence[Furrow]) -> None:
         """Darken the picture along furrows, deeper ones darker, with soft edges."""
@@ -74,5 +84,5 @@ class Canvas:
                 carved, [self.to_pixels(furrow.points)], False, (depth,), width, cv2.LINE_AA, _SHIFT
             )
         carved = cv2.GaussianBlur(carved, (0, 0), 0.011 * self.scale)
-        gain = 1.0 - 0.62 * (carved.astype(np.float32) / 255.0)
-        self.image = cv2.convertScaleAbs(self.image * gain[:, :, None])
+        box = box_of(carved)
+        self.brighten(box, 1.0 - 0.62 * (carved[box].astype(np.float32) / 255.0))

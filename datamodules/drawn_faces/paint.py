@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from datamodules.drawn_faces.actions import Actions
-from datamodules.drawn_faces.canvas import Canvas
+from datamodules.drawn_faces.canvas import Canvas, box_of
 from datamodules.drawn_faces.furrows import bulges, furrows
 from datamodules.drawn_faces.geometry import Eye, Face, Points, place, smooth
 from datamodules.drawn_faces.person import Colour, Person
@@ -46,9 +46,8 @@ def _eye(canvas: Canvas, person: Person, eye: Eye, lid_visible: float) -> None:
     painter.ellipse((x, y), (eye.radius, eye.radius), person.iris)
     painter.ellipse((x, y), (eye.radius * 0.48,) * 2, (14.0, 12.0, 12.0))
     painter.ellipse((x + 0.025, y - 0.028), (0.016, 0.016), (250.0, 250.0, 250.0))
-    rows, columns = np.nonzero(mask)
-    if len(rows) and eye.opening > 0.012:
-        box = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    box = box_of(mask)
+    if mask[box].size and eye.opening > 0.012:
         weight = mask[box][:, :, None].astype(np.float32) / 255.0
         canvas.image[box] = (ball[box] * weight + canvas.image[box] * (1 - weight)).astype(np.uint8)
     dark = _tinted(person.skin, 0.30)
@@ -119,9 +118,9 @@ def _beard(canvas: Canvas, person: Person, face: Face) -> None:
         weight = np.maximum(weight, canvas.mask(np.array(shape)).astype(np.float32))
     grain = cv2.resize(rng.uniform(0.75, 1.0, (64, 64)).astype(np.float32), (canvas.pixels, canvas.pixels))
     weight = cv2.GaussianBlur(weight, (0, 0), 0.03 * canvas.scale) * (strength / 255.0) * grain
-    canvas.image = cv2.convertScaleAbs(
-        canvas.image * (1 - weight[..., None]) + np.array(person.hair) * weight[..., None]
-    )
+    box = box_of((weight > 0).view(np.uint8))
+    hidden = weight[box][..., None]
+    canvas.image[box] = cv2.convertScaleAbs(canvas.image[box] * (1 - hidden) + np.array(person.hair) * hidden)
 
 
 def _hair(canvas: Canvas, person: Person) -> None:
@@ -160,8 +159,8 @@ def _freckles(canvas: Canvas, person: Person, mask: np.ndarray) -> None:
     """Skin texture: broad patches for everyone, small spots for some."""
     rng = np.random.default_rng(person.texture_seed)
     patches = cv2.resize(rng.normal(1.0, 0.03, (16, 16)).astype(np.float32), (canvas.pixels, canvas.pixels))
-    weight = mask.astype(np.float32) / 255.0
-    canvas.image = cv2.convertScaleAbs(canvas.image * (1 + (patches - 1) * weight)[..., None])
+    box = box_of(mask)
+    canvas.brighten(box, 1 + (patches[box] - 1) * (mask[box].astype(np.float32) / 255.0))
     for _ in range(int(40 * person.freckles)):
         spot = (float(rng.normal(0, 0.28)), float(rng.normal(0.16, 0.1)))
         canvas.ellipse(spot, (0.011, 0.011), _tinted(person.skin, 0.78))
