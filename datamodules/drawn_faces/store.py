@@ -48,8 +48,9 @@ def _draw_chunk(job: tuple[int, Sequence[Face], int]) -> npt.NDArray[np.uint8]:
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Processes started inside compute on one thread each: threads that share their cores wait for each other,
-    and faces were drawn five times slower on two.
+    """Processes started inside compute on one thread each.
+
+    Threads of several processes on the same cores wait for each other: on two, faces took five times as long.
     """
     before = {name: os.environ.get(name) for name in _THREADS}
     os.environ |= dict.fromkeys(_THREADS, "1")
