@@ -21,6 +21,7 @@ from aullava.image_words import AMOUNT, MIDDLE, asking_words, noting_words
 from aullava.models.vlm import FaceLanguageModel
 from aullava.patch_readings import PatchSums, Reading, read_patches
 from aullava.text.collate import Collator
+from aullava.training.processes import Processes
 from datamodules.action_units import UNKNOWN
 from datamodules.base import AUDataModule
 from datamodules.mixture import Mixture
@@ -31,13 +32,16 @@ MIXTURE: Final = 0.4
 """Size of the unaligned part of a token beside a reading of size 1; ours."""
 
 
-def align_projector(model: FaceLanguageModel, collator: Collator, data: Mixture) -> dict[str, float]:
+def align_projector(
+    model: FaceLanguageModel, collator: Collator, data: Mixture, processes: Processes
+) -> dict[str, float]:
     """Give the first linear layer of the projector its start.
 
     Args:
         model: its projector is changed in place.
         collator: its tokenizer writes the words.
         data: set up; only labels and pictures of training people are read.
+        processes: of the job; each looks at its share of the faces.
 
     Returns:
         For each code, the share of its variance that a linear model explains at its best place.
@@ -46,7 +50,7 @@ def align_projector(model: FaceLanguageModel, collator: Collator, data: Mixture)
     first: PatchSums | None = None
     best: dict[str, Reading] = {}
     for members in _of_the_same_pictures(data.members):
-        sums = _sums(members, features)
+        sums = _sums(members, features, processes)
         first = first or sums
         codes = [code for member in members for code in member.asked_aus]
         for code, reading in zip(codes, read_patches(sums), strict=True):
@@ -65,14 +69,15 @@ def _of_the_same_pictures(members: Sequence[AUDataModule]) -> list[list[AUDataMo
     return list(groups.values())
 
 
-def _sums(members: Sequence[AUDataModule], features: FaceFeatures) -> PatchSums:
+def _sums(members: Sequence[AUDataModule], features: FaceFeatures, processes: Processes) -> PatchSums:
     """What the regressions need of the training faces that some members share, one column for each code."""
     rows = members[0].rows("train", FACES)
     labels = [torch.from_numpy(member.index.labels[rows]) for member in members]
     amounts = [one / member.coded_scale().top for one, member in zip(labels, members, strict=True)]
-    sums = PatchSums(torch.cat(amounts, 1), torch.cat(labels, 1) != UNKNOWN)
-    for batch in features.batches(members[0], rows):
+    sums = PatchSums(torch.cat(amounts, 1), torch.cat(labels, 1) != UNKNOWN, processes)
+    for batch in features.batches(members[0], rows[sums.share]):
         sums.add(batch)
+    sums.join()
     return sums
 
 

@@ -269,7 +269,9 @@ def _demo(arguments: argparse.Namespace) -> int:
     from aullava.config.load import resolve
     from aullava.vocabulary import vocabulary
 
-    resolve(EXPERIMENTS / "demo.yaml", arguments.overrides, vocabulary())  # refuse a typo before torch loads
+    resolved = resolve(EXPERIMENTS / "demo.yaml", arguments.overrides, vocabulary())
+    if launch.needed(resolved.config.strategy):
+        return launch.run_processes(resolved.config.strategy.devices, arguments.words)
     from aullava.demo import run_demo
 
     return run_demo(arguments.overrides)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import time
 from collections.abc import Mapping, Sequence
@@ -48,10 +49,14 @@ def run_demo(overrides: Sequence[str] = ()) -> int:
     started = time.monotonic()
     resolved = resolve(EXPERIMENTS / "demo.yaml", overrides, vocabulary())
     names = ", ".join(resolved.config.data.datasets)
-    print(f"One model, trained on {names}: drawn faces, three ways of coding them.\n")
+    speaks = os.environ.get("RANK", "0") == "0"  # of several processes, the first
+    if speaks:
+        print(f"One model, trained on {names}: drawn faces, three ways of coding them.\n")
     run = fit(resolved)
     print(f"\nTesting it on people it has never seen ({run}) ...")
     scores = evaluate(run, "test")
+    if not speaks:
+        return 0
     data = build_data(resolved.config)
     print_tables(data, scores)
     _one_face(run, data)

@@ -29,8 +29,18 @@ class FaceFeatures:
         """Features of all patches of the faces in some rows of the index, float32 [N, P, D] on the CPU."""
         key = (data.pictures(), tuple(rows))
         if key not in self._kept:
-            self._kept[key] = torch.cat(list(self.batches(data, rows)))
+            self._kept[key] = self._all(data, rows)
         return self._kept[key]
+
+    def _all(self, data: AUDataModule, rows: Sequence[int]) -> Tensor:
+        """Written where they stay: joined at the end, they would lie in memory twice."""
+        found, start = torch.empty(0), 0
+        for batch in self.batches(data, rows):
+            if not start:
+                found = batch.new_empty(len(rows), *batch.shape[1:])
+            found[start : start + len(batch)] = batch
+            start += len(batch)
+        return found
 
     @torch.no_grad()
     def batches(self, data: AUDataModule, rows: Sequence[int]) -> Iterator[Tensor]:

@@ -55,8 +55,7 @@ def fresh_parts(config: Config, processes: Processes) -> Parts:
     model = build_model(config)
     collator = build_collator(config, model)
     refuse_long_questions(data, collator)
-    if processes.writes:
-        start_weights(config, model, collator, data)
+    start_weights(config, model, collator, data, processes)
     processes.same(model.trainable_state_dict())
     module = build_module(config, model, collator, data)
     _try_questions(data, collator)

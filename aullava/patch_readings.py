@@ -12,6 +12,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from aullava.training.processes import Processes, total
+
 PLACES: Final = 2
 """Places of the patch grid that are read for one Action Unit."""
 RIDGE: Final = 0.02
@@ -22,6 +24,7 @@ all that is noise in the token: from 0.02 to 0.3 the correlation of a reading wi
 .79, the noise elsewhere to less than a half."""
 FLOOR: Final = 0.01
 """Directions that hardly vary are noise: this share of the average variance is added to all."""
+_ALONE: Final = Processes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,25 +65,28 @@ class PatchSums:
     Args:
         amounts: float [N, A] in [0, 1], anything where not known.
         known: bool [N, A].
+        processes: each of them adds the faces of its `share`; `join` makes the sums those of all.
     """
 
-    def __init__(self, amounts: Tensor, known: Tensor) -> None:
+    def __init__(self, amounts: Tensor, known: Tensor, processes: Processes = _ALONE) -> None:
+        self._processes = processes
+        self.share = processes.share(len(amounts))
         self.known = known.float().mean(0)
         counted = torch.where(known, amounts.float(), torch.zeros(()))
         self.means = counted.sum(0) / known.sum(0).clamp(min=1)
         # What is not known is taken for the mean, which adds nothing to any sum.
         self._centred = torch.where(known, amounts - self.means, torch.zeros(()))
         self._left_out_from = len(amounts) * 3 // 4
-        self.seen = 0
+        self.seen = self.share.start
         self.faces = torch.zeros(2)
 
     def add(self, features: Tensor) -> None:
         """Add the next faces.
 
         Args:
-            features: float [B, P, D], of the next B rows of the amounts.
+            features: float [B, P, D], of the next B rows of the share.
         """
-        if not self.seen:
+        if self.seen == self.share.start:
             self._begin(features)
         for part, rows in enumerate(self._parts(len(features))):
             x = (features[rows] - self.origin).transpose(0, 1).contiguous()  # [P, b, D]
@@ -93,10 +99,16 @@ class PatchSums:
             self.squares[part] += y.square().sum(0)
         self.seen += len(features)
 
+    def join(self) -> None:
+        """Make the sums those of the faces of all processes; called once, by each of them."""
+        self.faces, self.features, self.products = map(total, (self.faces, self.features, self.products))
+        self.crossed, self.amounts, self.squares = map(total, (self.crossed, self.amounts, self.squares))
+
     def _begin(self, features: Tensor) -> None:
         """Room for the sums. The origin lies among the features, so that differences keep their digits."""
         _, places, width = features.shape
         self.origin = features.flatten(0, 1).mean(0)
+        self._processes.same({"origin": self.origin})
         self.features = features.new_zeros(2, places, width)
         self.products = features.new_zeros(2, places, width, width)
         self.crossed = features.new_zeros(2, places, width, len(self.means))

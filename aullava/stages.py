@@ -13,6 +13,7 @@ from aullava.models.vlm import FaceLanguageModel
 from aullava.text.collate import Collator
 from aullava.training.checkpoint import read_weights
 from aullava.training.errors import RunError
+from aullava.training.processes import Processes
 from aullava.vocabulary import vocabulary
 from datamodules.mixture import Mixture
 
@@ -27,14 +28,17 @@ SAME: Final = (
 """What two stages must have in common: a projector joins one encoder to one language model."""
 
 
-def start_weights(config: Config, model: FaceLanguageModel, collator: Collator, data: Mixture) -> None:
-    """Give the trained weights their start, in place.
+def start_weights(
+    config: Config, model: FaceLanguageModel, collator: Collator, data: Mixture, processes: Processes
+) -> None:
+    """Give the trained weights their start, in place; called by all processes of the job.
 
     Args:
         config: of the run that begins.
         model: fresh from `build_model`.
         collator: of this run.
         data: set up; its labels are read with projector.align, if the projector was never trained.
+        processes: of the job.
 
     Raises:
         RunError: the earlier run is not there, or has another encoder or language model.
@@ -46,7 +50,7 @@ def start_weights(config: Config, model: FaceLanguageModel, collator: Collator, 
         _same_parts(config, earlier)
         model.begin_with(read_weights(earlier))
     if config.projector.align and not model.aligned:
-        align_projector(model, collator, data)
+        align_projector(model, collator, data, processes)
 
 
 def _same_parts(config: Config, run: Path) -> None:

@@ -8,11 +8,13 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
+from aullava import patch_readings
 from aullava.alignment import align_projector, whitening
 from aullava.build import build_collator, build_data, build_model
 from aullava.config.load import resolve
 from aullava.models.projector import build_projector
 from aullava.patch_readings import FLOOR, RIDGE, PatchSums, explained_at, read_patches
+from aullava.training.processes import Processes
 from aullava.vocabulary import vocabulary
 from datamodules.base import AUDataModule
 from tests.source_tree import REPOSITORY
@@ -51,6 +53,25 @@ def test_sums_are_those_of_all_faces_at_once() -> None:
     assert torch.allclose(explained, at_once, atol=1e-4)
     wanted = torch.stack([amounts[known[:, column], column].mean() for column in range(3)])
     assert torch.allclose(sums.means, wanted)
+
+
+def test_the_shares_of_two_processes_make_the_sums_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens, amounts = correlated(101, 5, 6), torch.rand(101, 3)
+    known = torch.rand(101, 3) < 0.8
+    whole = summed(tokens, amounts, known)
+    told = lambda _, tensors: tensors["origin"].copy_(whole.origin)  # noqa: E731 - what the first one broadcasts
+    monkeypatch.setattr(Processes, "same", told)
+    parts = [PatchSums(amounts, known, Processes(rank, rank, 2)) for rank in (0, 1)]
+    for part in parts:
+        for batch in tokens[part.share].split(9):
+            part.add(batch)
+    names = ("faces", "features", "products", "crossed", "amounts", "squares")
+    others = iter([getattr(parts[1], name) for name in names])
+    monkeypatch.setattr(patch_readings, "total", lambda mine: mine + next(others))
+    parts[0].join()
+    for name in names:
+        assert torch.allclose(getattr(parts[0], name), getattr(whole, name), rtol=1e-4, atol=1e-2), name
+    assert parts[0].faces.tolist() == whole.faces.tolist() == [75, 26]
 
 
 def test_explained_is_what_a_ridge_learnt_on_the_others_leaves() -> None:
@@ -120,7 +141,7 @@ def test_only_training_people_are_read(tmp_path: Path, monkeypatch: pytest.Monke
     assert original is not load
     for kind in {type(member) for member in data.members}:
         monkeypatch.setattr(kind, "load_image", watched)
-    explained = align_projector(model, build_collator(config, model), data)
+    explained = align_projector(model, build_collator(config, model), data, Processes())
     assert read == set(data.members[0].split.train)
     assert set(explained) >= {"AU12", "AU12L", "AU26"}
     after = model.projector.state_dict()

@@ -14,7 +14,7 @@ import pytest
 
 from tests.fakes import quick, written
 from tests.source_tree import REPOSITORY
-from tests.tiny_runs import DEMO, POPULATION, TEST_FACES, contents, small
+from tests.tiny_runs import DATASETS, DEMO, POPULATION, TEST_FACES, contents, small
 
 TWO = ("synthetic_bp4d", "synthetic_disfa")
 SLURM = {
@@ -79,6 +79,19 @@ def test_two_processes_make_one_run(tmp_path: Path) -> None:
     alone, _ = _aullava("test", str(run), "strategy.name=single", "strategy.devices=1")
     assert alone == said
     assert _result(run) == before
+
+
+@pytest.mark.slow
+def test_the_demo_in_two_processes_says_everything_once(tmp_path: Path) -> None:
+    """As `make demo` runs it."""
+    said, _ = _aullava("demo", *small(tmp_path, 2), "data.batch_size=1", "strategy=ddp")
+    for line in ("One model, trained on", "Testing it on people", "One face of a held-out", "done in"):
+        assert said.count(line) == 1, line
+    for name in DATASETS:
+        assert said.count(f"\n{name}: ") == 1
+    run = tmp_path / "runs" / "demo" / "1"
+    assert (run / "demo" / "overlays" / "0001_face.png").is_file()
+    _tested_once(_result(run), DATASETS)
 
 
 @pytest.mark.slow

@@ -63,6 +63,10 @@ class Processes:
             dist.all_reduce(box, dist.ReduceOp.MIN)
         return int(box)
 
+    def share(self, count: int) -> slice:
+        """Which of `count` things are this process's: nearly equal runs, in the order of the ranks."""
+        return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
+
     def same(self, tensors: dict[str, Tensor]) -> None:
         """Give all processes the first one's tensors, in place; the names and shapes are equal already."""
         for tensor in tensors.values() if self.size > 1 else ():
