@@ -9,7 +9,12 @@ READY  := .venv/.installed
 # other by spinning can be 10-30 times slower than one. Tests run on one. The demo trains in two processes of
 # one thread, each with half of every batch: 1.3 times the speed of one process, where two threads bring 1.1.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
-DEMO_WORDS ?= $(if $(filter 1,$(shell nproc 2>/dev/null || echo 1)),,strategy=ddp data.batch_size=16)
+CORES      := $(shell nproc 2>/dev/null || echo 1)
+DEMO_WORDS ?= $(if $(filter 1,$(CORES)),,strategy=ddp data.batch_size=16)
+
+# Test files side by side; each worker holds torch, so at most four of them.
+WORKERS ?= $(shell echo $$(( $(CORES) < 4 ? $(CORES) : 4 )))
+PYTEST  := $(ONE_THREAD) $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 # Nothing here asks a model hub or a version server for anything.
 export HF_HUB_OFFLINE := 1
@@ -39,11 +44,11 @@ demo: $(READY)
 	$(ONE_THREAD) $(BIN)/aullava demo $(DEMO_WORDS)
 
 test: $(READY)
-	$(ONE_THREAD) $(BIN)/python -m pytest
+	$(PYTEST)
 
 # The report of pytest-cov holds both packages together to fail_under; the two lines after it hold each alone.
 test-all: $(READY)
-	$(ONE_THREAD) $(BIN)/python -m pytest -m 'slow or not slow' --durations=15 --cov --cov-report=term
+	$(PYTEST) -m 'slow or not slow' --durations=15 --cov --cov-report=term
 	$(BIN)/python -m coverage report --include='aullava/*' --format=total
 	$(BIN)/python -m coverage report --include='datamodules/*' --format=total
 
