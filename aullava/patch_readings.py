@@ -99,11 +99,6 @@ class PatchSums:
             self.squares[part] += y.square().sum(0)
         self.seen += len(features)
 
-    def join(self) -> None:
-        """Make the sums those of the faces of all processes; called once, by each of them."""
-        self.faces, self.features, self.products = map(total, (self.faces, self.features, self.products))
-        self.crossed, self.amounts, self.squares = map(total, (self.crossed, self.amounts, self.squares))
-
     def _begin(self, features: Tensor) -> None:
         """Room for the sums. The origin lies among the features, so that differences keep their digits."""
         _, places, width = features.shape
@@ -114,6 +109,12 @@ class PatchSums:
         self.crossed = features.new_zeros(2, places, width, len(self.means))
         self.amounts = features.new_zeros(2, len(self.means))
         self.squares = features.new_zeros(2, len(self.means))
+
+    def join(self) -> None:
+        """Make the sums those of the faces of all processes; called once, by each of them."""
+        self.faces, self.features = total(self.faces), total(self.features)
+        self.products, self.crossed = total(self.products), total(self.crossed)
+        self.amounts, self.squares = total(self.amounts), total(self.squares)
 
     def _parts(self, count: int) -> tuple[slice, slice]:
         """Which of the next faces are learnt from and which are left out: the last quarter of all."""
