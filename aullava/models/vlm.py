@@ -19,7 +19,7 @@ from transformers import Cache, DynamicCache, PreTrainedModel, StaticCache
 
 from aullava.models.errors import CheckpointMismatchError, ModelError
 from aullava.models.passes import AnswerPasses
-from aullava.models.shared_prefix import Shared, read_shared
+from aullava.models.shared_prefix import in_sequences, logits_of, may_fold
 from aullava.models.vision import VisionEncoder
 
 UNSUPERVISED: Final = -100
@@ -83,6 +83,7 @@ class FaceLanguageModel(AnswerPasses):
         super().__init__()
         self.aligned = aligned
         self.reads_once = True
+        self._folds: bool | None = None
         self.vision = vision
         self.projector = projector
         self.llm = llm
@@ -117,42 +118,37 @@ class FaceLanguageModel(AnswerPasses):
         Raises:
             ModelError: a row has not as many image places as the encoder gives tokens.
         """
-        embeddings = self.embed(pixel_values, input_ids, image_mask, pictures)
-        # Only positions whose next token is supervised need the head: the vocabulary is what costs there.
         if labels is None:
-            return Output(None, self._logits(embeddings, attention_mask, 0))
-        keep = F.pad(labels[:, 1:] != UNSUPERVISED, (0, 1))
-        cache = None
-        # Recomputation in the backward pass would write into the cache a second time.
-        recomputed = self.llm.is_activation_checkpointing
-        if self.reads_once and not recomputed and _padded_right(attention_mask):
-            rows = torch.arange(len(input_ids), device=input_ids.device) if pictures is None else pictures
-            shared = Shared.of(input_ids, image_mask, keep, rows)
-            cache = read_shared(self.llm, embeddings, shared)
-        if cache is None:
-            logits = self._logits(embeddings, attention_mask, keep)
-        else:
-            begun = shared.by_picture
-            logits = self._logits(embeddings[:, begun:], None, keep[:, begun:], cache)
+            embeddings = self.embed(pixel_values, input_ids, image_mask, pictures)
+            return Output(None, self._logits(embeddings, attention_mask))
+        # Only positions whose next token is supervised need the head: the vocabulary is what costs there.
         following = labels[:, 1:]
-        wanted = following[following != UNSUPERVISED]
-        losses = F.cross_entropy(logits.float(), wanted, reduction="none")
+        keep = following != UNSUPERVISED
+        ids, image_mask, attention_mask = input_ids[:, :-1], image_mask[:, :-1], attention_mask[:, :-1]
+        if _padded_right(attention_mask):
+            rows = torch.arange(len(ids), device=ids.device) if pictures is None else pictures
+            fold = int(rows[-1]) + 1 < len(rows) and self.folds()
+            read = in_sequences(ids, image_mask, keep, rows, fold)
+            embeddings = self.embed(pixel_values, read.input_ids, read.image_mask, read.pictures)
+            # Recomputation in the backward pass would write into the cache a second time.
+            by_itself = self.reads_once and not self.llm.is_activation_checkpointing
+            logits = logits_of(self.llm, embeddings, read, by_itself)
+        else:
+            embeddings = self.embed(pixel_values, ids, image_mask, pictures)
+            logits = self._logits(embeddings, attention_mask, keep)
+        losses = F.cross_entropy(logits.float(), following[keep], reduction="none")
         return Output(losses.mean(), logits, losses.detach())
 
-    def _logits(
-        self,
-        embeddings: Tensor,
-        attention_mask: Tensor | None,
-        keep: Tensor | int,
-        cache: Cache | None = None,
-    ) -> Tensor:
-        """Logits after the positions `keep` (0: all of them); behind what a cache holds, if there is one."""
+    def folds(self) -> bool:
+        """Whether all questions about a picture stand in one sequence; the language model is asked once."""
+        if self._folds is None:
+            self._folds = may_fold(self.llm)
+        return self._folds
+
+    def _logits(self, embeddings: Tensor, attention_mask: Tensor, keep: Tensor | int = 0) -> Tensor:
+        """Logits after the positions `keep` (0: all of them)."""
         logits: Tensor = self.llm(
-            inputs_embeds=embeddings,
-            **({} if attention_mask is None else _reading(attention_mask)),
-            past_key_values=cache,
-            use_cache=cache is not None,
-            logits_to_keep=keep,
+            inputs_embeds=embeddings, **_reading(attention_mask), use_cache=False, logits_to_keep=keep
         ).logits
         return logits
 
