@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
 from lightning import LightningModule
+from lightning.pytorch.strategies import FSDPStrategy
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel
 from torch.optim import Optimizer
@@ -17,6 +19,7 @@ from torchmetrics import MeanMetric
 from aullava.config.schema import OptimConfig
 from aullava.decoding.decoder import Decoder, Reference
 from aullava.evaluation.scores import ScoreBook
+from aullava.models.half import hold_in_half
 from aullava.models.vlm import FaceLanguageModel
 from aullava.text.answer import Answer
 from aullava.text.batch import UNSUPERVISED, AUBatch, PromptBatch
@@ -25,6 +28,9 @@ from aullava.training.optim import build_optimizer
 from aullava.training.processes import total
 from aullava.training.strategies import bring_together, share_out, take_apart
 from datamodules.action_units import UNKNOWN, Scale
+
+HALVES: Final = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+"""What products are computed in, by Lightning's word for mixed precision."""
 
 Rows = tuple[Tensor, Tensor, Tensor, Tensor]
 """Keys [N], answers, labels and probabilities [N, A] of a dataset, as `ScoreBook.rows` gives them."""
@@ -89,7 +95,11 @@ class AULightningModule(LightningModule):
         self.strict_loading = False
 
     def configure_model(self) -> None:
-        """Share the weights out, if the strategy says so (FSDP2)."""
+        """Hold frozen weights as they are used; share the weights out, if the strategy says so (FSDP2)."""
+        half = HALVES.get(str(self.trainer.precision))
+        older = isinstance(self.trainer.strategy, FSDPStrategy)  # which wants one dtype in a block
+        if half is not None and not older and self.trainer.state.fn is TrainerFn.FITTING:
+            hold_in_half(self.model, half)
         if self.device_mesh is not None and not isinstance(self.model, FSDPModule):
             share_out(self.model, self.device_mesh["data_parallel"])
 
