@@ -13,7 +13,7 @@ from aullava.config.load import Resolved
 from aullava.parts import Parts
 from aullava.text.batch import AUBatch
 from aullava.training.errors import RunError
-from aullava.training.processes import Processes
+from aullava.training.processes import Processes, device_of
 from aullava.training.random_state import random_state, set_random_state
 from datamodules.base import AUDataModule
 from datamodules.together import Together
@@ -53,8 +53,7 @@ def with_fitting_batch(resolved: Resolved, parts: Parts, processes: Processes) -
 
 def _largest(images: int, precision: str, accelerator: str, parts: Parts, sharing: int) -> int:
     """The largest divisor of `images` whose step fits; so many processes share the memory of a CPU."""
-    cuda = accelerator != "cpu" and torch.cuda.is_available()
-    device = torch.device("cuda", torch.cuda.current_device()) if cuda else torch.device("cpu")
+    device = device_of(accelerator)
     parts.module.to(device)
     drawn = max(parts.data.drawn, key=lambda one: sum(_tokens(parts, asked) for asked in one.members))
     probe = min(_PROBE, images)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import torch
@@ -46,6 +46,14 @@ class Asked:
     present_from: tuple[float, ...] | None = None
 
 
+class Kept(Protocol):
+    """Features that need not be computed (`aullava.kept_features.KeptFeatures`)."""
+
+    def of(self, batch: AUBatch) -> Tensor:
+        """Those of the pictures of a training batch [P, N, D], on its device."""
+        ...
+
+
 class AULightningModule(LightningModule):
     """Trains projector and LoRA; validates and tests by decoding answers.
 
@@ -60,7 +68,8 @@ class AULightningModule(LightningModule):
 
     Attributes:
         scores: of the last validation or test; `rows`: what they were made of, by dataset; `rows_step`: the
-            step of the weights that gave them.
+            step of the weights that gave them. `kept`: features of all training faces; None: they are encoded at
+        every step.
     """
 
     def __init__(
@@ -91,6 +100,7 @@ class AULightningModule(LightningModule):
         self.scores: dict[str, float] = {}
         self.rows: dict[str, Rows] = {}
         self.rows_step = -1
+        self.kept: Kept | None = None
         # Frozen weights are not in a checkpoint, and so not missed when it is loaded.
         self.strict_loading = False
 
@@ -116,6 +126,7 @@ class AULightningModule(LightningModule):
             batch.attention_mask,
             batch.labels,
             batch.pictures,
+            None if self.kept is None else self.kept.of(batch),
         )
         assert output.loss is not None
         assert output.losses is not None
