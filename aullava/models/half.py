@@ -1,32 +1,59 @@
-"""Frozen weights in the precision in which they are used."""
+"""Half-precision copies of frozen weights, made once instead of in every pass of mixed precision."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-from aullava.models.vlm import FaceLanguageModel
+
+class _Halved:
+    """A frozen linear layer's forward pass: under autocast with the copy, otherwise as it is."""
+
+    def __init__(self, layer: nn.Linear, dtype: torch.dtype) -> None:
+        self.layer = layer
+        self.dtype = dtype
+        self._made: tuple[Any, ...] = ()
+        self._weight: Tensor | None = None
+        self._bias: Tensor | None = None
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        weight, bias = self.layer.weight, self.layer.bias
+        if not torch.is_autocast_enabled(inputs.device.type):
+            return F.linear(inputs, weight, bias)
+        now = (weight.data_ptr(), weight._version, weight.device)
+        if self._made != now:  # the first time, or the weights have moved
+            self._weight = weight.detach().to(self.dtype)
+            self._bias = None if bias is None else bias.detach().to(self.dtype)
+            self._made = now
+        assert self._weight is not None
+        return F.linear(inputs, self._weight, self._bias)
 
 
-def hold_in_half(model: FaceLanguageModel, dtype: torch.dtype) -> None:
-    """Keep the frozen linear layers in the dtype that mixed precision turns them into at every pass.
+def keep_halves(model: nn.Module, dtype: torch.dtype) -> None:
+    """Let frozen fp32 linear layers keep the half-precision copies of their weights that autocast asks for.
 
-    The products are the same to the last bit. What goes is the fp32 copy, the conversion of every weight in
-    every pass, and the converted copies that the backward pass would keep. Afterwards the model computes
-    under autocast only. Left alone: embeddings and norms, which autocast does not convert, a head that is the
-    embedding table, and layers under DoRA, which adds up the squares of the weights.
+    Autocast converts frozen weights anew in every pass and keeps the copies until the backward pass. Kept
+    copies take as much memory as those did at the peak, and give the same products to the last bit. Without
+    autocast, as in decoding, the weights themselves are used. Not for sharded weights, which are whole for a
+    moment only.
 
     Args:
-        model: changed in place.
-        dtype: of the products, torch.bfloat16 or torch.float16.
+        model: changed in place until `drop_halves`.
+        dtype: in which autocast computes products, torch.bfloat16 or torch.float16.
     """
-    table = model.llm.get_input_embeddings().weight
-    for part in (model.vision, model.llm):
-        if any("magnitude" in name for name, _ in part.named_parameters()):
-            continue
-        for layer in part.modules():
-            if isinstance(layer, nn.Linear) and layer.weight is not table and _frozen_fp32(layer):
-                layer.to(dtype)
+    for layer in model.modules():
+        if type(layer) is nn.Linear and _frozen_fp32(layer):
+            layer.forward = _Halved(layer, dtype)  # type: ignore[method-assign]
+
+
+def drop_halves(model: nn.Module) -> None:
+    """Undo `keep_halves`."""
+    for layer in model.modules():
+        if isinstance(layer.__dict__.get("forward"), _Halved):
+            del layer.forward
 
 
 def _frozen_fp32(layer: nn.Linear) -> bool:

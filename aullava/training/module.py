@@ -9,8 +9,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 import torch
 from lightning import LightningModule
-from lightning.pytorch.strategies import FSDPStrategy
-from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel
 from torch.optim import Optimizer
@@ -19,7 +18,7 @@ from torchmetrics import MeanMetric
 from aullava.config.schema import OptimConfig
 from aullava.decoding.decoder import Decoder, Reference
 from aullava.evaluation.scores import ScoreBook
-from aullava.models.half import hold_in_half
+from aullava.models.half import drop_halves, keep_halves
 from aullava.models.vlm import FaceLanguageModel
 from aullava.text.answer import Answer
 from aullava.text.batch import UNSUPERVISED, AUBatch, PromptBatch
@@ -105,13 +104,19 @@ class AULightningModule(LightningModule):
         self.strict_loading = False
 
     def configure_model(self) -> None:
-        """Hold frozen weights as they are used; share the weights out, if the strategy says so (FSDP2)."""
-        half = HALVES.get(str(self.trainer.precision))
-        older = isinstance(self.trainer.strategy, FSDPStrategy)  # which wants one dtype in a block
-        if half is not None and not older and self.trainer.state.fn is TrainerFn.FITTING:
-            hold_in_half(self.model, half)
+        """Share the weights out, if the strategy says so (FSDP2)."""
         if self.device_mesh is not None and not isinstance(self.model, FSDPModule):
             share_out(self.model, self.device_mesh["data_parallel"])
+
+    def on_train_start(self) -> None:
+        """With mixed precision, convert frozen weights once and not in every pass."""
+        half = HALVES.get(str(self.trainer.precision))
+        if half is not None and not isinstance(self.trainer.strategy, FSDPStrategy | ModelParallelStrategy):
+            keep_halves(self.model, half)
+
+    def on_train_end(self) -> None:
+        """Free what was converted."""
+        drop_halves(self.model)
 
     def training_step(self, batch: AUBatch, batch_idx: int) -> Tensor:
         """Cross-entropy of the answers of one batch, a mean over the tokens of all processes.
