@@ -60,9 +60,7 @@ class KeptFeatures:
         return torch.stack(found).to(batch.pixel_values.device)
 
 
-def keep_features(
-    config: Config, module: AULightningModule, data: Mixture, processes: Processes
-) -> None:
+def keep_features(config: Config, module: AULightningModule, data: Mixture, processes: Processes) -> None:
     """Hand a module the features of all training faces; one process of each machine encodes what is missing.
 
     Args:
@@ -78,8 +76,8 @@ def keep_features(
         return
     if config.data.flip > 0:
         print(
-            f"vision.cache_dir is not used: data.flip={config.data.flip:g} mirrors faces, whose features would "
-            "be others at every turn: write data.flip=0 to use it"
+            f"vision.cache_dir is not used: data.flip={config.data.flip:g} mirrors faces, and so changes "
+            "their features: write data.flip=0 to use it"
         )
         return
     encoder, preprocess = module.model.vision, module.collator.preprocess
@@ -137,11 +135,11 @@ def _encoded(
 ) -> Iterable[Tensor]:
     """Features as a training step would compute them, a batch at a time, under a bar."""
     device = next(features.encoder.parameters()).device
-    with tqdm(total=len(rows), desc=f"encoding {data.name}", unit="face", leave=False) as bar:
-        with nullcontext() if half is None else torch.autocast(device.type, half):
-            for batch in features.encoded(data, rows):
-                yield batch
-                bar.update(len(batch))
+    bar = tqdm(total=len(rows), desc=f"encoding {data.name}", unit="face", leave=False)
+    with bar, nullcontext() if half is None else torch.autocast(device.type, half):
+        for batch in features.encoded(data, rows):
+            yield batch
+            bar.update(len(batch))
 
 
 def _decided(config: Config, encoder: VisionEncoder, preprocess: ImagePreprocessor) -> str:

@@ -143,7 +143,7 @@ def test_a_disk_without_room_is_named_before_anything_is_encoded(
     experiment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=10)
-    monkeypatch.setattr(kept_features.shutil, "disk_usage", lambda folder: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
     assert main(["fit", experiment, *_words(tmp_path)]) == 2
     said = capsys.readouterr().err
     assert "the vision features of dataset 'synthetic_bp4d' take" in said
@@ -154,11 +154,9 @@ def test_a_disk_without_room_is_named_before_anything_is_encoded(
 def test_a_mapped_file_is_read_where_it_is_looked_at(tmp_path: Path) -> None:
     shape, path = (5, 3, 2), tmp_path / "some.features"
     wanted = torch.arange(30, dtype=torch.bfloat16).view(shape)
-    kept_features.write_features(path, shape, torch.bfloat16, wanted.split(2))
+    kept_features.write_features(path, shape, torch.bfloat16, [wanted[:2], wanted[2:]])
     assert path.stat().st_size == 60
     mapped = open_features(path, shape, torch.bfloat16)
     assert torch.equal(mapped, wanted)
     mapped[0] = 7  # a private page: the file stays as it is
     assert torch.equal(open_features(path, shape, torch.bfloat16), wanted)
-
-

@@ -20,7 +20,7 @@ from transformers import DynamicCache, PreTrainedModel
 
 SHORTEST: Final = 8
 """A shorter common part saves less than keeping it apart costs."""
-_APART: Final = ("sdpa", "eager")
+TAKES_MASKS: Final = ("sdpa", "eager")
 """Kinds of attention that take a mask of their own for every pair of tokens."""
 
 
@@ -74,7 +74,7 @@ def in_sequences(
 
 
 def _folded(rows: Sequences, needed: Tensor, common: int) -> Sequences:
-    """One sequence for each picture: the first `common` tokens of its rows once, then what is left of each."""
+    """One sequence for each picture: the first `common` tokens of its rows once, then the rest of each."""
     count, width = rows.input_ids.shape
     place = torch.arange(width, device=needed.device)
     first = torch.ones_like(rows.pictures, dtype=torch.bool)
@@ -154,15 +154,15 @@ def may_fold(llm: PreTrainedModel | PeftModel) -> bool:
     first two the same, are read as two rows, as one sequence and, for a measure, one after the other.
     """
     kind, window = llm.config._attn_implementation, getattr(llm.config, "sliding_window", None)
-    if kind not in _APART or (window and getattr(llm.config, "use_sliding_window", True)):
+    if kind not in TAKES_MASKS or (window and getattr(llm.config, "use_sliding_window", True)):
         return False
-    was_training, device = llm.training, llm.get_input_embeddings().weight.device
+    table: Any = llm.get_input_embeddings()
+    was_training, device = llm.training, table.weight.device
     words = torch.arange(1, 5, device=device)
     no, yes = torch.zeros(2, 3, dtype=torch.bool, device=device), torch.tensor([False, False, True])
     ids = torch.stack([words[:3], words[[0, 1, 3]]])
     rows = Sequences(ids, no, yes.to(device).expand(2, 3), torch.zeros_like(words[:2]))
     one = _folded(rows, torch.ones_like(no), 2)
-    table: Any = llm.get_input_embeddings()
     llm.eval()
     try:
         with torch.no_grad():

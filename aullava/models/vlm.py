@@ -122,7 +122,9 @@ class FaceLanguageModel(AnswerPasses):
         """
         tokens = self.encode_images(pixel_values, features)
         if labels is None:
-            return Output(None, self._logits(self.embed(tokens, input_ids, image_mask, pictures), attention_mask))
+            return Output(
+                None, self._logits(self.embed(tokens, input_ids, image_mask, pictures), attention_mask)
+            )
         # Only positions whose next token is supervised need the head: the vocabulary is what costs there.
         following = labels[:, 1:]
         keep = following != UNSUPERVISED

@@ -67,8 +67,8 @@ class AULightningModule(LightningModule):
 
     Attributes:
         scores: of the last validation or test; `rows`: what they were made of, by dataset; `rows_step`: the
-            step of the weights that gave them. `kept`: features of all training faces; None: they are encoded at
-        every step.
+            step of the weights that gave them. `kept`: features of all training faces; None: they are
+            encoded at every step.
     """
 
     def __init__(
@@ -92,9 +92,7 @@ class AULightningModule(LightningModule):
         self.books = nn.ModuleList(ScoreBook(one.aus, one.scale, one.present_from) for one in datasets)
         # Intensities are also scored as the reading that does not count.
         amounts = [one for one in datasets if one.scale is Scale.INTENSITY]
-        self.other_books = nn.ModuleList(
-            ScoreBook(one.aus, one.scale, one.present_from) for one in amounts
-        )
+        self.other_books = nn.ModuleList(ScoreBook(one.aus, one.scale, one.present_from) for one in amounts)
         self.uncertified = nn.ModuleList(MeanMetric() for _ in datasets)
         self.scores: dict[str, float] = {}
         self.rows: dict[str, Rows] = {}
