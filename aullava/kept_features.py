@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -70,7 +71,7 @@ def keep_features(config: Config, module: AULightningModule, data: Mixture, proc
         processes: of the job.
 
     Raises:
-        RunError: the disk has no room for them.
+        RunError: the folder cannot be written to, or has no room for them.
     """
     if config.vision.cache_dir is None:
         return
@@ -93,7 +94,7 @@ def keep_features(config: Config, module: AULightningModule, data: Mixture, proc
         shape, dtype = (len(ids), encoder.num_tokens, encoder.dim), next(encoder.parameters()).dtype
         size = len(ids) * encoder.num_tokens * encoder.dim * dtype.itemsize
         if processes.local_rank == 0 and not _whole(path, size):
-            _refuse_full_disk(folder, one.name, size)
+            _refuse_place(folder, one.name, size)
             half = HALVES.get(config.trainer.precision)
             write_features(path, shape, dtype, _encoded(FaceFeatures(encoder, preprocess), one, rows, half))
         while not _whole(path, size):  # no barrier: encoding may take longer than one waits for a partner
@@ -158,9 +159,17 @@ def _whole(path: Path, size: int) -> bool:
     return path.is_file() and path.stat().st_size == size
 
 
-def _refuse_full_disk(folder: Path, name: str, size: int) -> None:
+def _refuse_place(folder: Path, name: str, size: int) -> None:
     """Refuse before anything is encoded: a mapped file on a full disk ends the process without a word."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.{os.getpid()}.tmp").touch()
+        (folder / f"{name}.{os.getpid()}.tmp").unlink()
+    except OSError as error:
+        raise RunError(
+            f"nothing can be written into vision.cache_dir {folder} ({error.strerror}): name another folder, "
+            "or write vision.cache_dir=null"
+        ) from None
     free = shutil.disk_usage(folder).free
     if free < size:
         raise RunError(

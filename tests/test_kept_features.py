@@ -151,6 +151,16 @@ def test_a_disk_without_room_is_named_before_anything_is_encoded(
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_folder_that_cannot_be_is_named(
+    experiment: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "kept").write_text("a file")
+    assert main(["fit", experiment, *_words(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert f"nothing can be written into vision.cache_dir {tmp_path / 'kept'} (File exists): name anoth" in said
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_mapped_file_is_read_where_it_is_looked_at(tmp_path: Path) -> None:
     shape, path = (5, 3, 2), tmp_path / "some.features"
     wanted = torch.arange(30, dtype=torch.bfloat16).view(shape)

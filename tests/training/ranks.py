@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -137,11 +137,18 @@ def _on_a_cpu(strategy: Any) -> Any:
 
 
 def batch_of(module: AULightningModule, number: int, rank: int, size: int) -> Any:
-    """A part of batch `number`: its first half has short answers and its second half long ones."""
+    """A part of batch `number`: its first half has short answers and its second half long ones.
+
+    Every other batch asks two questions about the pictures of its second half: there one process reads several
+    questions in a sequence, and the other does not.
+    """
     half = BATCH // 2
     rows = faces(half, SHORT, Scale.PRESENCE, number) + faces(half, LONG, Scale.PRESENCE, 99 + number)
     each = BATCH // size
-    return module.collator(rows[rank * each : (rank + 1) * each])
+    mine = rows[rank * each : (rank + 1) * each]
+    twice = [replace(face, scale=Scale.LEVEL) for face in rows[half:]] if number % 2 else []
+    more = {id(face): again for face, again in zip(rows[half:], twice, strict=False)}
+    return module.collator([one for face in mine for one in (face, more.get(id(face))) if one is not None])
 
 
 def train(work: Path, scenario: Scenario, rank: int = 0, size: int = 1) -> dict[str, Any]:
