@@ -157,7 +157,7 @@ def test_a_folder_that_cannot_be_is_named(
     (tmp_path / "kept").write_text("a file")
     assert main(["fit", experiment, *_words(tmp_path)]) == 2
     said = capsys.readouterr().err
-    assert f"nothing can be written into vision.cache_dir {tmp_path / 'kept'} (File exists): name anoth" in said
+    assert f"nothing can be written into vision.cache_dir {tmp_path / 'kept'} (File exists): name" in said
     assert not (tmp_path / "runs").exists()
 
 

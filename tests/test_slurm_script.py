@@ -1,4 +1,4 @@
-"""The SLURM script of the documentation, word for word, with srun and scontrol replaced: preempted, requeued."""
+"""The SLURM script of the docs, word for word, with srun and scontrol replaced: preempted and requeued."""
 
 from __future__ import annotations
 

@@ -139,8 +139,8 @@ def _on_a_cpu(strategy: Any) -> Any:
 def batch_of(module: AULightningModule, number: int, rank: int, size: int) -> Any:
     """A part of batch `number`: its first half has short answers and its second half long ones.
 
-    Every other batch asks two questions about the pictures of its second half: there one process reads several
-    questions in a sequence, and the other does not.
+    Every other batch asks two questions about the pictures of its second half: there one process reads
+    several questions in a sequence, and the other does not.
     """
     half = BATCH // 2
     rows = faces(half, SHORT, Scale.PRESENCE, number) + faces(half, LONG, Scale.PRESENCE, 99 + number)
