@@ -119,13 +119,13 @@ def report(name: str, found: dict[str, Any]) -> None:
 
 def report_scaling(found: dict[str, Any]) -> None:
     """A table of one and two processes."""
-    print(
-        f"\n{'processes':<22}{'ms/step':>10}{'efficiency':>12}{'of control':>12}{'weights MiB':>13}{'peak MiB':>10}  (each)"
-    )
+    heads = f"{'ms/step':>10}{'efficiency':>12}{'of control':>12}{'weights MiB':>13}{'peak MiB':>10}"
+    print(f"\n{'processes':<22}{heads}  (each)")
     for name, row in found.items():
         told = [f"{row[key]:.2f}" if key in row else "" for key in ("efficiency", "beside_control")]
+        who = "1" if name == "single" else f"2, {name}"
         print(
-            f"{'1' if name == 'single' else f'2, {name}':<22}{row['seconds'] * 1000:>10.0f}{told[0]:>12}{told[1]:>12}"
+            f"{who:<22}{row['seconds'] * 1000:>10.0f}{told[0]:>12}{told[1]:>12}"
             f"{row['weights'] / 2**20:>13.1f}{row['peak'] / 2**20:>10.0f}"
         )
 

@@ -61,11 +61,12 @@ def in_sequences(
         input_ids: int64 [B, T], without padding on the left.
         image_mask: bool [B, T].
         keep: bool [B, T], the positions whose logits are wanted; at least one in every row.
-        pictures: int64 [B], the picture of each row, counted up from row to row.
+        pictures: int64 [B], the picture of each row.
         fold: whether the language model may read several rows in one sequence (`may_fold`).
     """
     rows = Sequences(input_ids, image_mask, keep, pictures)
-    if not fold:
+    steps = pictures.diff()
+    if not fold or not bool(((steps == 0) | (steps == 1)).all()):  # rows of a picture stand side by side
         return rows
     needed = keep.flip(1).cumsum(1).flip(1) > 0  # a row's last wanted position, and all before it
     common = common_length(input_ids, keep, pictures)

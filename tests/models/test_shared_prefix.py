@@ -128,6 +128,18 @@ def test_pictures_with_different_numbers_of_questions_are_right_too(backbone: Ba
     torch.testing.assert_close(run(model, batch).loss, full, rtol=0, atol=1e-5)
 
 
+def test_rows_in_any_order_are_right_too(backbone: Backbone) -> None:
+    model, batch = trained(build_model(backbone)), build_collator(backbone)(in_all_formats(2))
+    wanted = run(model, batch).loss
+    order = torch.tensor([0, 3, 1, 4, 2, 5])
+    ids, places, mask, labels, pictures = (
+        one[order]
+        for one in (batch.input_ids, batch.image_mask, batch.attention_mask, batch.labels, batch.pictures)
+    )
+    mixed = model(batch.pixel_values, ids, places, mask, labels, pictures).loss
+    torch.testing.assert_close(mixed, wanted, rtol=0, atol=1e-5)
+
+
 def test_recomputed_activations_take_one_pass_and_change_nothing(backbone: Backbone) -> None:
     model, batch = build_model(backbone, targets=()), build_collator(backbone)(in_all_formats(2))
     loss = run(model, batch).loss
