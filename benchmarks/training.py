@@ -176,7 +176,7 @@ def main() -> None:
             result[name] = {"ways": ways, "measured": environment()}
             report(name, ways)
         if SCALING in wanted:
-            result[SCALING] = measure_scaling(shape, folder, 2, 3, 2 if words.small else 3)
+            result[SCALING] = measure_scaling(shape, folder, 2, 3, words.turns or (2 if words.small else 3))
             report_scaling(result[SCALING])
     result["after"] = environment()
     RESULTS.mkdir(exist_ok=True)
