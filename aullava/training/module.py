@@ -133,7 +133,7 @@ class AULightningModule(LightningModule):
         )
         assert output.loss is not None
         assert output.losses is not None
-        formats = tuple(dict.fromkeys(batch.scales))
+        formats = tuple(dict.fromkeys(batch.scales))  # the same in all processes: they draw from one dataset
         sums = total(loss_by_format(output.losses, batch, formats))
         for scale, (loss, tokens) in zip(formats, sums, strict=True):
             self.log(f"train/loss/{scale}", loss / tokens)

@@ -139,16 +139,14 @@ def _on_a_cpu(strategy: Any) -> Any:
 def batch_of(module: AULightningModule, number: int, rank: int, size: int) -> Any:
     """A part of batch `number`: its first half has short answers and its second half long ones.
 
-    Every other batch asks two questions about the pictures of its second half: there one process reads
-    several questions in a sequence, and the other does not.
+    Every other batch asks two questions about each picture, which share it.
     """
     half = BATCH // 2
     rows = faces(half, SHORT, Scale.PRESENCE, number) + faces(half, LONG, Scale.PRESENCE, 99 + number)
     each = BATCH // size
+    scales = (Scale.PRESENCE, Scale.LEVEL) if number % 2 else (Scale.PRESENCE,)
     mine = rows[rank * each : (rank + 1) * each]
-    twice = [replace(face, scale=Scale.LEVEL) for face in rows[half:]] if number % 2 else []
-    more = {id(face): again for face, again in zip(rows[half:], twice, strict=False)}
-    return module.collator([one for face in mine for one in (face, more.get(id(face))) if one is not None])
+    return module.collator([replace(face, scale=scale) for face in mine for scale in scales])
 
 
 def train(work: Path, scenario: Scenario, rank: int = 0, size: int = 1) -> dict[str, Any]:
