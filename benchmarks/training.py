@@ -134,11 +134,17 @@ def environment() -> dict[str, Any]:
     """With what it was measured, and how busy the machine was."""
     words = ["git", "rev-parse", "--short", "HEAD"]
     commit = subprocess.run(words, capture_output=True, text=True, check=False)
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu"
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else _processor()
     versions = {one.__name__: one.__version__ for one in (torch, lightning, transformers, peft)}
     load = os.getloadavg()[0]
     here = {"commit": commit.stdout.strip(), "device": device, "cores": os.cpu_count(), "load": load}
     return here | versions
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 def main() -> None:
