@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
-import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -92,9 +92,8 @@ def keep_features(config: Config, module: AULightningModule, data: Mixture, proc
         digest = hashlib.sha256(repr((decided, one.pictures(), ids)).encode()).hexdigest()[:_DIGITS]
         path = folder / f"{one.name}-{digest}.features"
         shape, dtype = (len(ids), encoder.num_tokens, encoder.dim), next(encoder.parameters()).dtype
-        size = len(ids) * encoder.num_tokens * encoder.dim * dtype.itemsize
+        size = math.prod(shape) * dtype.itemsize
         if processes.local_rank == 0 and not _whole(path, size):
-            _refuse_place(folder, one.name, size)
             half = HALVES.get(config.trainer.precision)
             write_features(path, shape, dtype, _encoded(FaceFeatures(encoder, preprocess), one, rows, half))
         while not _whole(path, size):  # no barrier: encoding may take longer than one waits for a partner
@@ -112,10 +111,18 @@ def write_features(
         path: of the file; its folder is made.
         shape: F faces, N tokens, D numbers of each.
         dtype: of the numbers.
-        batches: [some, N, D], together F faces.
+        batches: [some, N, D], together F faces; asked for when there is room for all of them.
+
+    Raises:
+        RunError: the file cannot be written there, or the disk has no room for it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    size = math.prod(shape) * dtype.itemsize
+    with _told(path, size):
+        path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as draft:
+        with _told(path, size), draft.open("wb") as file:
+            # Otherwise a disk that is full later would end the process without a word: the file is mapped.
+            os.posix_fallocate(file.fileno(), 0, size)
         kept, done = open_features(draft, shape, dtype, writable=True), 0
         for batch in batches:
             kept[done : done + len(batch)] = batch
@@ -127,7 +134,7 @@ def open_features(
     path: Path, shape: tuple[int, int, int], dtype: torch.dtype, writable: bool = False
 ) -> Tensor:
     """Features [F, N, D], mapped: nothing is read before it is needed."""
-    mapped = torch.from_file(str(path), shared=writable, size=shape[0] * shape[1] * shape[2], dtype=dtype)
+    mapped = torch.from_file(str(path), shared=writable, size=math.prod(shape), dtype=dtype)
     return mapped.view(shape)
 
 
@@ -159,20 +166,13 @@ def _whole(path: Path, size: int) -> bool:
     return path.is_file() and path.stat().st_size == size
 
 
-def _refuse_place(folder: Path, name: str, size: int) -> None:
-    """Refuse before anything is encoded: a mapped file on a full disk ends the process without a word."""
+@contextmanager
+def _told(path: Path, size: int) -> Iterator[None]:
+    """Say in one sentence what the system does not allow."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{name}.{os.getpid()}.tmp").touch()
-        (folder / f"{name}.{os.getpid()}.tmp").unlink()
+        yield
     except OSError as error:
         raise RunError(
-            f"nothing can be written into vision.cache_dir {folder} ({error.strerror}): name another folder, "
-            "or write vision.cache_dir=null"
+            f"vision.cache_dir: {path} ({size / 2**30:.2f} GiB) cannot be written ({error.strerror}): make "
+            "room, name another folder, or write vision.cache_dir=null"
         ) from None
-    free = shutil.disk_usage(folder).free
-    if free < size:
-        raise RunError(
-            f"the vision features of dataset '{name}' take {size / 2**30:.1f} GiB, and {folder} has "
-            f"{free / 2**30:.1f} GiB left: make room, or write vision.cache_dir=null"
-        )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
+import errno
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -139,26 +140,35 @@ def test_an_encoding_that_is_interrupted_leaves_nothing(
     assert list((tmp_path / "kept").iterdir()) == []
 
 
-def test_a_disk_without_room_is_named_before_anything_is_encoded(
-    experiment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("why", ["File exists", "No space left on device"])
+def test_a_place_that_takes_nothing_is_named_before_anything_is_encoded(
+    why: str,
+    experiment: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    usage = shutil.disk_usage(tmp_path)._replace(free=10)
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
-    assert main(["fit", experiment, *_words(tmp_path)]) == 2
-    said = capsys.readouterr().err
-    assert "the vision features of dataset 'synthetic_bp4d' take" in said
-    assert "make room, or write vision.cache_dir=null" in said
-    assert not (tmp_path / "runs").exists()
+    if why == "File exists":
+        (tmp_path / "kept").write_text("a file")
+    else:
 
+        def full(*_: int) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-def test_a_folder_that_cannot_be_is_named(
-    experiment: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "kept").write_text("a file")
-    assert main(["fit", experiment, *_words(tmp_path)]) == 2
-    said = capsys.readouterr().err
-    assert f"nothing can be written into vision.cache_dir {tmp_path / 'kept'} (File exists): name" in said
+        monkeypatch.setattr(os, "posix_fallocate", full)
+
+    def never(*_: Any) -> Any:
+        raise AssertionError("a face was encoded")
+        yield
+
+    monkeypatch.setattr(kept_features, "_encoded", never)
+    words = [word for word in _words(tmp_path) if word != FORMATS]
+    assert main(["fit", experiment, *words]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith(f"aullava: vision.cache_dir: {tmp_path / 'kept'}/synthetic_bp4d-")
+    assert said.endswith(f"({why}): make room, name another folder, or write vision.cache_dir=null")
     assert not (tmp_path / "runs").exists()
+    assert not [path for path in tmp_path.rglob("*") if path.name.endswith((".tmp", ".features"))]
 
 
 def test_a_mapped_file_is_read_where_it_is_looked_at(tmp_path: Path) -> None:
