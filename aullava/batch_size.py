@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from aullava.config.load import Resolved
+from aullava.memory_report import estimated
 from aullava.parts import Parts
 from aullava.text.batch import AUBatch
 from aullava.training.errors import RunError
-from aullava.training.processes import Processes
+from aullava.training.processes import Processes, device_of
 from aullava.training.random_state import random_state, set_random_state
 from datamodules.base import AUDataModule
 from datamodules.together import Together
@@ -41,20 +42,24 @@ def with_fitting_batch(resolved: Resolved, parts: Parts, processes: Processes) -
     images = config.data.batch_size * config.trainer.accumulate
     state = random_state()
     settings = config.trainer
-    found = processes.least(_largest(images, settings.precision, settings.accelerator, parts, processes.size))
+    size, peak = _largest(images, settings.precision, settings.accelerator, parts, processes.size)
+    found = processes.least(size)
     set_random_state(state)  # as if nothing had been measured
     parts.data.loading = replace(parts.data.loading, batch_size=found)
     print(f"batches of {found} images fit; {images // found} of them make up a step of {images}")
     places = dict.fromkeys(("data.batch_size", "trainer.accumulate"), "found by trainer.find_batch_size")
     trainer = replace(config.trainer, accumulate=images // found, find_batch_size=False)
     config = replace(config, data=replace(config.data, batch_size=found), trainer=trainer)
+    print(f"peak memory of such a step: {peak / 2**30:.2f} GiB (measured); {estimated(config)}")
     return replace(resolved, config=config, provenance={**resolved.provenance, **places})
 
 
-def _largest(images: int, precision: str, accelerator: str, parts: Parts, sharing: int) -> int:
-    """The largest divisor of `images` whose step fits; so many processes share the memory of a CPU."""
-    cuda = accelerator != "cpu" and torch.cuda.is_available()
-    device = torch.device("cuda", torch.cuda.current_device()) if cuda else torch.device("cpu")
+def _largest(images: int, precision: str, accelerator: str, parts: Parts, sharing: int) -> tuple[int, float]:
+    """The largest divisor of `images` whose step fits, and the bytes in use in it at the most.
+
+    So many processes share the memory of a CPU.
+    """
+    device = device_of(accelerator)
     parts.module.to(device)
     drawn = max(parts.data.drawn, key=lambda one: sum(_tokens(parts, asked) for asked in one.members))
     probe = min(_PROBE, images)
@@ -70,8 +75,8 @@ def _largest(images: int, precision: str, accelerator: str, parts: Parts, sharin
         if small + slope * (size - 1) <= limit:
             peak = step.peak(size)
             if peak is not None and peak <= limit:
-                return size
-    return 1
+                return size, peak
+    return 1, small
 
 
 class _Step:

@@ -42,11 +42,15 @@ class FaceFeatures:
             start += len(batch)
         return found
 
-    @torch.no_grad()
     def batches(self, data: AUDataModule, rows: Sequence[int]) -> Iterator[Tensor]:
         """The same a batch at a time, keeping none."""
+        return (batch.float() for batch in self.encoded(data, rows))
+
+    @torch.no_grad()
+    def encoded(self, data: AUDataModule, rows: Sequence[int]) -> Iterator[Tensor]:
+        """The same in the dtype in which the encoder gives them."""
         step = data.loading.eval_batch_size
         device = next(self.encoder.parameters()).device
         for start in range(0, len(rows), step):
             images = [data.picture(row) for row in rows[start : start + step]]
-            yield self.encoder(self.preprocess(images).to(device)).float().cpu()
+            yield self.encoder(self.preprocess(images).to(device)).cpu()

@@ -24,6 +24,7 @@ from aullava.config.load import Resolved, resolve
 from aullava.config.schema import Config
 from aullava.config.show import save
 from aullava.dataset_findings import keep_findings
+from aullava.kept_features import keep_features
 from aullava.models.vision import ImagePreprocessor
 from aullava.parts import fresh_parts, ready_data
 from aullava.probe_files import KeptProbes, save_probes
@@ -102,6 +103,7 @@ def resume(run: Path, overrides: Sequence[str] = ()) -> Path:
         if processes.writes:
             save_weights(snapshot.weights, run)  # the checkpoint may be older than what was saved last
         module = build_module(config, model, build_collator(config, model), data)
+        keep_features(config, module, data, processes)
         beside = training_callbacks(declared, run, snapshot.data, snapshot.images, snapshot.seconds)
         trainer = build_trainer(config, run, model, [GoOn(snapshot), *beside], snapshot.step + 1)
         if snapshot.step >= config.trainer.max_steps:

@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Final, cast
 
 import torch
 
 from aullava.build import DTYPES, build_data
+from aullava.config.rules import SHARDED
 from aullava.config.schema import Config
+from aullava.models.arithmetic import vision_share
 from aullava.models.errors import MissingModelError, ModelError
 from aullava.models.llm import load_tokenizer
 from aullava.models.memory import Adapter, Memory, Step, tower_memory, training_memory
 from aullava.models.projector import build_projector
 from aullava.models.shapes import config_of
+from aullava.models.shared_prefix import TAKES_MASKS
 from aullava.models.vision_kinds import GRIDS, hidden_states, prefix_tokens
 from aullava.text.errors import choose
 from aullava.text.grammar import AnswerForm, answer_text
 from aullava.text.layout import Layout, frame_of
-from aullava.text.question import Order, QuestionStyle, question
+from aullava.text.question import ImagePlace, Order, QuestionStyle, question
 from aullava.text.tokens import Tokenizer, piece_ids
 from datamodules.base import AUDataModule
+from datamodules.errors import DatasetError
 
 QUESTION, ANSWER = 3.3, 1.0
 """Characters per token of questions and answers, where the tokenizer is not here: about LLaMA's; ours."""
 GIB: Final = 2**30
-_NOT_COUNTED: Final = """\
-Not in the sum: what kernels need for a moment, and what the allocator holds back.
-A cache of vision features would not pay beside a 7B language model: the encoder is 1-2 % of a step's
-arithmetic (calculated), and BP4D's features (576 x 1024, bf16) are 173 GB."""
+_NOT_COUNTED: Final = (
+    "Not in the sum: what kernels need for a moment, what the allocator holds back, and the program itself."
+)
+_WORTH: Final = 0.05
+"""Share of a step's arithmetic from which a cache of vision features is worth its disk; ours."""
 
 
 def memory_report(config: Config) -> str:
@@ -37,14 +45,13 @@ def memory_report(config: Config) -> str:
     Raises:
         ModelError: the model begins with a whole LLaVA, has an encoder of another kind, or is not here.
     """
-    if config.llm.init_from is not None:
-        raise ModelError("--memory tells the memory of vision.name and llm.name, not of llm.init_from")
-    step, known = _step(config)
+    step, known, questions = _step(config)
     memory = _memory(config, step)
     devices = max(2, config.strategy.devices)
     rows = [
         ("vision encoder, frozen", memory.tower, memory.tower),
         ("language model, frozen", memory.frozen, -(-memory.frozen // devices)),
+        ("their copies in half precision", memory.halves, memory.halves),
         ("trained weights (fp32)", memory.trained, -(-memory.trained // devices)),
         ("gradients", memory.gradients, -(-memory.gradients // devices)),
         ("optimiser (AdamW's moments)", memory.moments, -(-memory.moments // devices)),
@@ -56,20 +63,74 @@ def memory_report(config: Config) -> str:
     lines += [f"{name:<42}{one / GIB:>9.3f}{other / GIB:>12.3f}" for name, one, other in rows]
     about = "" if known else " (estimated: its tokenizer is not here)"
     inside = "computed again" if step.checkpointing else "kept"
+    asked = f", with {questions} questions in each" if questions > 1 else ""
     lines += [
         "",
         f"{step.batch} sequences of {step.tokens} tokens{about}: {step.image_tokens} of the image, "
-        f"{step.supervised} learned. Activations inside the blocks are {inside}.",
+        f"{step.supervised} learned{asked}. Activations inside the blocks are {inside}.",
         _NOT_COUNTED,
+        _about_cache(config, step),
     ]
     return "\n".join(lines)
 
 
-def _memory(config: Config, step: Step) -> Memory:
-    llm = config_of(config.llm.name, "llm")
+def estimated(config: Config) -> str:
+    """The estimate of a step's memory on this device, to be set beside what was measured."""
+    try:
+        memory = _memory(config, _step(config)[0])
+    except ModelError as error:
+        return f"no estimate: {error}"
+    sharded = config.strategy.name in SHARDED
+    count = config.strategy.devices * config.strategy.nodes
+    total = memory.sharded(count) if sharded else memory.total
+    return f"{total / GIB:.2f} GiB estimated for weights and a step, the program itself not counted"
+
+
+def _about_cache(config: Config, step: Step) -> str:
+    """What a cache of vision features would take and save, and whether it is worth it."""
+    vision = _vision(config)
+    read, extra = hidden_states(config.vision.layers, vision), prefix_tokens(vision)
+    vision.num_hidden_layers = max(read)
+    seen = step.image_tokens + (0 if config.vision.tokens == "all" else extra)
+    share = vision_share(vision, seen, config.data.batch_size, config_of(config.llm.name, "llm"), step)
+    width, dtype = vision.hidden_size * len(read), DTYPES[config.vision.dtype]
+    one = step.image_tokens * width * dtype.itemsize
+    faces = _training_faces(config)
+    size = f"{one / 2**20:.2f} MiB for a face"
+    if faces:
+        size = f"{faces * one / GIB:.1f} GiB for {faces:,} faces"
+    worth = "worth it where they are read often" if share >= _WORTH else "not worth it"
+    off = f" It is not used while data.flip={config.data.flip:g} mirrors faces." if config.data.flip else ""
+    return (
+        f"A cache of vision features (vision.cache_dir) would take {size} ({step.image_tokens} x {width}, "
+        f"{config.vision.dtype}) and save {share:.1%} of a step's arithmetic (calculated): {worth}.{off}"
+    )
+
+
+def _training_faces(config: Config) -> int | None:
+    """How many faces of all datasets are trained on; of datasets that are not here, all published ones."""
+    count = 0
+    for one in build_data(config).datasets:
+        try:
+            count += len(one.rows("train"))
+        except DatasetError:
+            expected = one.expected()
+            if expected is None or expected.total is None:
+                return None
+            count += expected.total.frames
+    return count
+
+
+def _vision(config: Config) -> Any:
     vision: Any = config_of(config.vision.name, "vision")
     if vision.model_type in GRIDS:
         raise ModelError("--memory knows encoders made of transformer blocks, not convolutional ones")
+    return vision
+
+
+def _memory(config: Config, step: Step) -> Memory:
+    llm = config_of(config.llm.name, "llm")
+    vision = _vision(config)
     read = hidden_states(config.vision.layers, vision)
     vision.num_hidden_layers = max(read)
     with torch.device("meta"):
@@ -85,30 +146,38 @@ def _memory(config: Config, step: Step) -> Memory:
     )
 
 
-def _step(config: Config) -> tuple[Step, bool]:
-    """The sizes of the largest step, and whether its tokens were counted or estimated."""
+def _step(config: Config) -> tuple[Step, bool, int]:
+    """The sizes of the largest step, whether its tokens were counted, and the questions in a sequence."""
+    if config.llm.init_from is not None:
+        raise ModelError("--memory tells the memory of vision.name and llm.name, not of llm.init_from")
     vision: Any = config_of(config.vision.name, "vision")
     grid = 196 if vision.model_type in GRIDS else (vision.image_size // vision.patch_size) ** 2
     image = grid + (prefix_tokens(vision) if config.vision.tokens == "all" else 0)
-    questions, known = _questions(config)
-    asked, answered, rows = max(questions, key=lambda one: (image + one[0] + one[1]) * one[2])
+    batches, known = _batches(config)
+    largest = max(batches, key=lambda one: (image + one.text) * one.rows)
     step = Step(
-        batch=config.data.batch_size * rows,
-        tokens=image + asked + answered,
+        batch=config.data.batch_size * largest.rows,
+        tokens=image + largest.text,
         image_tokens=image,
-        supervised=answered,
+        supervised=largest.answered,
         mixed=config.trainer.precision != "32-true",
         checkpointing=config.llm.gradient_checkpointing,
     )
-    return step, known
+    return step, known, largest.questions
 
 
-def _questions(config: Config) -> tuple[list[tuple[int, int, int]], bool]:
-    """What batches are made of, and whether tokens were counted or estimated.
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What a face is in a batch: sequences, tokens of text and of answers in each, questions in each."""
 
-    Returns:
-        For each sort of batch the tokens of its longest question and answer, and the questions about a face.
-    """
+    rows: int
+    text: int
+    answered: int
+    questions: int
+
+
+def _batches(config: Config) -> tuple[list[_Batch], bool]:
+    """What batches are made of, and whether tokens were counted or estimated."""
     order = choose(Order, config.text.order, "text.order")
     layout = choose(Layout, config.text.layout, "text.layout")
     form = choose(AnswerForm, config.answer.form, "answer.form")
@@ -119,16 +188,28 @@ def _questions(config: Config) -> tuple[list[tuple[int, int, int]], bool]:
     bare = layout if tokenizer is not None or layout is not Layout.CHAT_TEMPLATE else Layout.PLAIN
     style = QuestionStyle(order, config.text.definitions, frame_of(bare, tokenizer))
 
-    def length(member: AUDataModule) -> tuple[int, int]:
-        aus, scale = tuple(member.asked_aus), member.coded_scale()
-        pieces = [piece for piece in question(aus, scale, style) if isinstance(piece, str)]
-        answer = answer_text(aus, scale, [0.0] * len(aus), form)
+    def length(pieces: Sequence[str | ImagePlace]) -> int:
+        texts = [piece for piece in pieces if isinstance(piece, str)]
         if tokenizer is None:
-            return math.ceil(sum(map(len, pieces)) / QUESTION), math.ceil(len(answer) / ANSWER) + 1
-        counted = cast(Tokenizer, tokenizer)
-        asked = sum(len(piece_ids(counted, piece)) for piece in pieces) + 1
-        return asked, len(piece_ids(counted, answer)) + 1
+            return math.ceil(sum(map(len, texts)) / QUESTION)
+        return sum(len(piece_ids(cast(Tokenizer, tokenizer), text)) for text in texts)
 
-    drawn = [one.members for one in build_data(config).drawn]
-    found = [(*max(map(length, members), key=sum), len(members)) for members in drawn]
-    return found, tokenizer is not None
+    def answered(member: AUDataModule) -> int:
+        answer = answer_text(member.asked_aus, member.coded_scale(), [0.0] * len(member.asked_aus), form)
+        if tokenizer is None:
+            return 1 + math.ceil(len(answer) / ANSWER)
+        return 1 + len(piece_ids(cast(Tokenizer, tokenizer), answer))
+
+    def batch(members: Sequence[AUDataModule]) -> _Batch:
+        asked = [list(question(tuple(one.asked_aus), one.coded_scale(), style)) for one in members]
+        answers = [answered(one) for one in members]
+        beside = zip(*asked, strict=False)
+        same = sum(1 for _ in takewhile(lambda pieces: pieces.count(pieces[0]) == len(pieces), beside))
+        shared = any(isinstance(piece, ImagePlace) for piece in asked[0][:same])
+        if len(members) > 1 and shared and config.llm.attention in TAKES_MASKS:
+            rest = sum(length(pieces[same:]) for pieces in asked) + sum(answers)
+            return _Batch(1, 1 + length(asked[0][:same]) + rest, sum(answers), len(members))
+        longest = max(1 + length(pieces) + more for pieces, more in zip(asked, answers, strict=True))
+        return _Batch(len(members), longest, max(answers), 1)
+
+    return [batch(one.members) for one in build_data(config).drawn], tokenizer is not None

@@ -9,6 +9,7 @@ from lightning import seed_everything
 from aullava.build import build_collator, build_data, build_model, build_module
 from aullava.config.schema import Config
 from aullava.dataset_findings import tell_findings
+from aullava.kept_features import keep_features
 from aullava.run_checks import refuse_few_faces, refuse_long_questions
 from aullava.stages import start_weights
 from aullava.text.collate import Collator
@@ -59,6 +60,7 @@ def fresh_parts(config: Config, processes: Processes) -> Parts:
     processes.same(model.trainable_state_dict())
     module = build_module(config, model, collator, data)
     _try_questions(data, collator)
+    keep_features(config, module, data, processes)
     return Parts(data, module)
 
 

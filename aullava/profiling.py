@@ -12,6 +12,7 @@ import torch
 from aullava.batch_size import with_fitting_batch
 from aullava.build import build_trainer
 from aullava.config.load import Resolved
+from aullava.memory_report import estimated
 from aullava.parts import fresh_parts
 from aullava.training.callbacks.guards import FiniteSteps
 from aullava.training.callbacks.profile import PARTS, StepProfile
@@ -32,7 +33,7 @@ def profile(resolved: Resolved, steps: int = STEPS) -> str:
 
     Returns:
         A table: milliseconds and share of each part of a step, images and answers per second of all
-        processes, peak memory of this one.
+        processes, peak memory of this one beside the estimate of `aullava config --memory`.
 
     Raises:
         RunError: as for a fit that cannot begin.
@@ -52,7 +53,7 @@ def profile(resolved: Resolved, steps: int = STEPS) -> str:
             trainer.logger, trainer.limit_val_batches = None, 0
             trainer.fit(parts.module, datamodule=parts.data)
         held = bytes_here(parts.module.model)
-    return _table(watch, steps, processes.size, held)
+    return f"{_table(watch, steps, processes.size, held)}; {estimated(config)}"
 
 
 def _table(watch: StepProfile, steps: int, processes: int, held: int) -> str:

@@ -1,12 +1,12 @@
 """How fast training is beside the recipe of its peers, on the same weights, samples and precision.
 
-    python benchmarks/training.py [--small] [--shape 135M] [--precision bf16-mixed]
+    python benchmarks/training.py [--small] [--shape 135M] [--precision bf16-mixed] [--only unified]
 
 The peer is transformers' Trainer with LlavaForConditionalGeneration and PEFT's LoRA: padded batches, one
 question a row, logits of the whole sequence. First both learn from the same batches, and their losses are
-compared step by step. Then they take turns (A B A B); times are those of the processor, so that others on the
-machine disturb little. Then the same step in one and in two processes, each on a core of its own, in seconds
-of the wall.
+compared step by step, in fp32. Then they take turns (A B A B); times are those of the processor, so that
+others on the machine disturb little. Then the same step in one and in two processes, each on a core of its
+own, in seconds of the wall.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from datamodules.action_units import Scale
 RESULTS = Path(__file__).resolve().parent / "results"
 ALL = (Scale.PRESENCE, Scale.LEVEL, Scale.INTENSITY)
 MIXTURES = {"unified": ALL, "presence": (Scale.PRESENCE,)}
-PEER = "peer"
+PEER, SCALING = "peer", "scaling"
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ class Counts:
 def ways_of(shape: Shape, folder: Path, rows: int, precision: str) -> dict[str, Way]:
     """Every way of training, with the same weights."""
     ours = Ours(shape, folder, rows, precision)
-    apart = Ours(shape, folder, rows, precision, shared=False)
+    kept = Ours(shape, folder, rows, precision, kept=True)
     peer = Peer(shape, folder, rows, precision, ours)
-    return {PEER: peer, "ours": ours, "ours, images apart": apart}
+    return {PEER: peer, "ours": ours, "ours, features kept": kept}
 
 
 def compare(
@@ -119,11 +119,13 @@ def report(name: str, found: dict[str, Any]) -> None:
 
 def report_scaling(found: dict[str, Any]) -> None:
     """A table of one and two processes."""
-    print(f"\n{'processes':<22}{'ms/step':>10}{'efficiency':>12}{'weights MiB':>13}{'peak MiB':>10}  (each)")
+    heads = f"{'ms/step':>10}{'efficiency':>12}{'of control':>12}{'weights MiB':>13}{'peak MiB':>10}"
+    print(f"\n{'processes':<22}{heads}  (each)")
     for name, row in found.items():
-        efficiency = f"{row['efficiency']:.2f}" if "efficiency" in row else ""
+        told = [f"{row[key]:.2f}" if key in row else "" for key in ("efficiency", "beside_control")]
+        who = "1" if name == "single" else f"2, {name}"
         print(
-            f"{'1' if name == 'single' else f'2, {name}':<22}{row['seconds'] * 1000:>10.0f}{efficiency:>12}"
+            f"{who:<22}{row['seconds'] * 1000:>10.0f}{told[0]:>12}{told[1]:>12}"
             f"{row['weights'] / 2**20:>13.1f}{row['peak'] / 2**20:>10.0f}"
         )
 
@@ -132,11 +134,17 @@ def environment() -> dict[str, Any]:
     """With what it was measured, and how busy the machine was."""
     words = ["git", "rev-parse", "--short", "HEAD"]
     commit = subprocess.run(words, capture_output=True, text=True, check=False)
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu"
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else _processor()
     versions = {one.__name__: one.__version__ for one in (torch, lightning, transformers, peft)}
     load = os.getloadavg()[0]
     here = {"commit": commit.stdout.strip(), "device": device, "cores": os.cpu_count(), "load": load}
     return here | versions
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 def main() -> None:
@@ -145,30 +153,41 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="small models, few turns")
     parser.add_argument("--shape", choices=SHAPES, default="135M")
     parser.add_argument("--precision", choices=("32-true", "bf16-mixed"), default="bf16-mixed")
-    parser.add_argument("--no-scaling", action="store_true", help="leave the two processes out")
+    parser.add_argument(
+        "--only", choices=(*MIXTURES, SCALING), help="one part, beside what was measured before"
+    )
+    parser.add_argument("--losses", type=int, default=20, help="steps whose losses are compared")
+    parser.add_argument("--turns", type=int, help="how often each takes its turn")
     words = parser.parse_args()
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")
     transformers.utils.logging.disable_progress_bar()
     shape = SHAPES["small" if words.small else words.shape]
-    counts = Counts(20, 3 if words.small else 5, 2, words.precision)
+    counts = Counts(words.losses, words.turns or (3 if words.small else 5), 2, words.precision)
+    file = RESULTS / f"training{'_small' if words.small else ''}.json"
     result: dict[str, Any] = {"shape": shape.name, "precision": counts.precision, "before": environment()}
+    if words.only and file.exists():  # the other parts stay as they were measured
+        result = json.loads(file.read_text()) | result
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         write_models(shape, folder)
         result["tokens"] = token_counts(build_collator(shape, folder))
         print(f"{shape.name} models, {shape.image_tokens} image tokens, {counts.precision}")
         print(f"tokens: {result['tokens']}")
+        wanted = {words.only} if words.only else {*MIXTURES, SCALING}
         for name, formats in MIXTURES.items():
-            result[name] = compare(shape, folder, formats, 2 if len(formats) > 1 else 4, counts)
-            report(name, result[name])
-        if not words.no_scaling:
-            result["scaling"] = measure_scaling(shape, folder, 2, 3, 2 if words.small else 3)
-            report_scaling(result["scaling"])
+            if name not in wanted:
+                continue
+            ways = compare(shape, folder, formats, 2 if len(formats) > 1 else 4, counts)
+            result[name] = {"ways": ways, "measured": environment()}
+            report(name, ways)
+        if SCALING in wanted:
+            result[SCALING] = measure_scaling(shape, folder, 2, 3, words.turns or (2 if words.small else 3))
+            report_scaling(result[SCALING])
     result["after"] = environment()
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "training.json").write_text(json.dumps(result, indent=1) + "\n")
-    print(f"written: {RESULTS / 'training.json'}")
+    file.write_text(json.dumps(result, indent=1) + "\n")
+    print(f"written: {file}")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -77,14 +78,20 @@ def test_the_recipes_name_real_backbones_and_run_on_a_tiny_one(name: str) -> Non
     assert tiny.trainer.accumulate == 1
 
 
-@pytest.mark.parametrize(("shared", "rows"), [("true", 32), ("false", 16)])
+@pytest.mark.parametrize(("shared", "each"), [("true", ", with 2 questions in each."), ("false", ".")])
 def test_the_memory_is_that_of_all_questions_about_a_batch(
-    shared: str, rows: int, capsys: pytest.CaptureFixture[str]
+    shared: str, each: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """16 faces of DISFA in two formats are 32 sequences, shorter than FEAFA's 16 but more in all."""
-    words = ["config", str(EXPERIMENTS / "unified.yaml"), "--memory", f"data.shared_image={shared}"]
+    words = ["config", str(EXPERIMENTS / "disfa.yaml"), "--memory", f"data.shared_image={shared}"]
+    words += ["data.batch_size=16", "data.datasets.disfa.formats=[presence,level]"]
     assert main(words) == 0
-    assert f"\n{rows} sequences of " in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "\n16 sequences of " in said
+    assert f" learned{each} Activations" in said
+    # The features of all faces; a vision encoder of 0.3 and a language model of 7 billion weights.
+    assert re.search(r"would take 1\d\d\.\d GiB for 1\d\d,\d{3} faces \(576 x 1024, bfloat16\)", said)
+    assert re.search(r"save [0-2]\.\d% of a step's arithmetic \(calculated\): not worth it\.", said)
+    assert said.endswith("It is not used while data.flip=0.5 mirrors faces.\n")
 
 
 def test_every_dataset_has_a_fragment() -> None:

@@ -21,6 +21,7 @@ MAY_PRINT = (
     "aullava.prediction",
     "aullava.launch",
     "aullava.batch_size",
+    "aullava.kept_features",
     "aullava.tiny_backbone",
     "aullava.crossval",
     "aullava.report",

@@ -28,7 +28,13 @@ def test_the_profile_says_where_the_time_goes_and_leaves_nothing(tmp_path: Path)
     shares = {part: re.search(rf"^{part} +[\d.]+ +([\d.]+)%$", table, re.MULTILINE) for part in PARTS}
     assert sum(float(found[1]) for found in shares.values() if found) == pytest.approx(100, abs=0.5)
     assert re.search(r"^\d+\.\d images and \d+\.\d answers per second, over 2 steps$", table, re.MULTILINE)
-    assert re.search(r"^weights 0\.01 GiB, peak memory \d+\.\d\d GiB \(measured\)$", table, re.MULTILINE)
+    measured = re.search(
+        r"^weights 0\.01 GiB, peak memory (\d+\.\d\d) GiB \(measured\); (0\.\d\d) GiB estimated for",
+        table,
+        re.MULTILINE,
+    )
+    assert measured
+    assert 0 < float(measured[2]) < float(measured[1])  # Python and its libraries are in the first alone
     assert not (tmp_path / "runs").exists()
 
 
@@ -43,6 +49,7 @@ def test_the_batch_shrinks_and_the_step_keeps_its_images(
     assert main(["fit", *words]) == 0
     said = capsys.readouterr().out
     assert f"batches of {batch} images fit; {8 // batch} of them make up a step of 8" in said
+    assert "\npeak memory of such a step: 0.00 GiB (measured); 0." in said
     saved = resolve(tmp_path / "runs" / "demo" / "1" / "config.yaml", (), vocabulary()).config
     assert (saved.data.batch_size, saved.trainer.accumulate) == (batch, 8 // batch)
     assert not saved.trainer.find_batch_size

@@ -24,6 +24,7 @@ MAY_CHANGE = (
     "trainer.log_every",
     "trainer.find_batch_size",
     "trainer.stuck_after",
+    "vision.cache_dir",
     "strategy.*",
     "evaluation.*",
 )

@@ -128,6 +128,10 @@ class VisionConfig:
     Values of `aullava.models.vision.TOKENS`."""
     dtype: str = choice("float32", "bfloat16", "float16")
     """Of the frozen weights."""
+    cache_dir: str | None = None
+    """Folder in which the features of all training faces are kept, encoded once and mapped from disk by every
+    run with the same encoder and faces; null: encoded at every step. Not used while data.flip mirrors faces.
+    `aullava config FILE --memory` says what it takes and saves."""
 
 
 @dataclass

@@ -68,6 +68,7 @@ class Memory:
         gradients: of these.
         moments: of these.
         activations: kept for the backward pass.
+        halves: half-precision copies of frozen fp32 weights, with mixed precision.
         block: of the largest block of the language model, frozen and trained weights.
     """
 
@@ -77,18 +78,20 @@ class Memory:
     gradients: int
     moments: int
     activations: int
+    halves: int
     block: int
 
     @property
     def total(self) -> int:
         """Of a device that holds everything (one device, or each of ddp)."""
-        return self.tower + self.frozen + self.trained + self.gradients + self.moments + self.activations
+        weights = self.tower + self.frozen + self.trained + self.halves
+        return weights + self.gradients + self.moments + self.activations
 
     def sharded(self, devices: int) -> int:
         """Of each device when all but the tower is sharded (fsdp); two blocks at a time are gathered."""
         shared = self.frozen + self.trained + self.gradients + self.moments
         gathered = 2 * self.block if devices > 1 else 0
-        return self.tower + -(-shared // devices) + gathered + self.activations
+        return self.tower + self.halves + -(-shared // devices) + gathered + self.activations
 
 
 def tower_memory(config: Any, dtype: torch.dtype) -> int:
@@ -130,8 +133,15 @@ def training_memory(
         gradients=GRADIENT * trained,
         moments=MOMENTS * trained,
         activations=activations,
+        halves=_halves(whole) + tower // 2 if step.mixed and dtype.itemsize == 4 else 0,
         block=sum(tensor.nbytes for tensor in blocks[0].parameters()),
     )
+
+
+def _halves(model: nn.Module) -> int:
+    """Bytes of the frozen linear layers in half precision (`aullava.models.half`)."""
+    layers = [one for one in model.modules() if isinstance(one, nn.Linear)]
+    return sum(2 * one.weight.numel() for one in layers if not one.weight.requires_grad)
 
 
 def _language_model(config: Any, dtype: torch.dtype, adapter: Adapter, depth: int) -> Any:

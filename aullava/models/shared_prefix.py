@@ -1,14 +1,17 @@
-"""What rows of a batch have in common is read once: its keys and values are the same in every row.
+"""What rows of a batch have in common is read once, and nothing but the cost changes.
 
-With the definitions before the image, the rows of a training batch (one question, many faces) begin alike,
-and the questions about one face go on alike to the end of its image. A causal model's keys and values of a
-text depend on nothing behind it, so losses and gradients are the same, and the batch costs less.
+All questions about one picture stand in one sequence: what they have in common, the image among it, then
+the rest of each question with its answer. A block mask keeps the questions apart, and every token has the
+position that it has in its own row. With the definitions before the image, all sequences of a batch begin
+alike too; that beginning passes the language model by itself, and the sequences go on behind its keys and
+values, through which gradients flow back. Rows of different lengths are padded only where a picture's
+questions together are shorter than another's.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import torch
 from peft import PeftModel
@@ -16,41 +19,89 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 SHORTEST: Final = 8
-"""A shorter common part saves less than a pass of its own through the layers costs."""
+"""A shorter common part saves less than keeping it apart costs."""
+TAKES_MASKS: Final = ("sdpa", "eager")
+"""Kinds of attention that take a mask of their own for every pair of tokens."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
-    """Which tokens of a batch are read once.
+class Sequences:
+    """The tokens of a batch as the language model reads them.
 
     Attributes:
-        by_all: so many at the beginning are the same in all rows.
-        by_picture: so many, those included, are the same in all rows about one picture.
-        pictures: of the batch; its rows stand picture by picture, as many for each.
+        input_ids: int64 [S, T].
+        image_mask: bool [S, T], the image's places.
+        keep: bool [S, T], the positions whose logits are wanted; in the order of the rows.
+        pictures: int64 [S], the picture of each sequence.
+        positions: int64 [S, T], each token's place in its own row; None: they stand one after the other.
+        sees: bool [S, 1, T, T], which token (last but one axis) sees which; None: all before it.
     """
 
-    by_all: int
-    by_picture: int
-    pictures: int
+    input_ids: Tensor
+    image_mask: Tensor
+    keep: Tensor
+    pictures: Tensor
+    positions: Tensor | None = None
+    sees: Tensor | None = None
 
-    @classmethod
-    def of(cls, input_ids: Tensor, image_mask: Tensor, supervised: Tensor, pictures: Tensor) -> Shared:
-        """Find what is worth reading once.
+    def common(self) -> int:
+        """How many tokens before the image all sequences begin with, if reading them once is worth it."""
+        count = len(self.input_ids)
+        ends = self.image_mask | self.keep
+        length = common_length(self.input_ids, ends, torch.zeros_like(self.pictures)) if count > 1 else 0
+        return length if length >= SHORTEST else 0
 
-        Args:
-            input_ids: int64 [B, T].
-            image_mask: bool [B, T].
-            supervised: bool [B, T], the positions whose logits are wanted, which every row reads for itself.
-            pictures: int64 [B], the picture of each row.
-        """
-        rows, count = len(input_ids), int(pictures.max()) + 1
-        by_all = common_length(input_ids, image_mask | supervised, torch.zeros_like(pictures))
-        by_all = by_all if by_all >= SHORTEST and rows > 1 else 0
-        in_turn = torch.arange(count, device=pictures.device).repeat_interleave(rows // count)
-        if count == rows or not torch.equal(pictures, in_turn):
-            return cls(by_all, by_all, count)
-        by_picture = common_length(input_ids, supervised, pictures)
-        return cls(by_all, by_picture if by_picture - by_all >= SHORTEST else by_all, count)
+
+def in_sequences(
+    input_ids: Tensor, image_mask: Tensor, keep: Tensor, pictures: Tensor, fold: bool
+) -> Sequences:
+    """The rows of a batch, those about one picture as one sequence if that is worth it.
+
+    Args:
+        input_ids: int64 [B, T], without padding on the left.
+        image_mask: bool [B, T].
+        keep: bool [B, T], the positions whose logits are wanted; at least one in every row.
+        pictures: int64 [B], the picture of each row.
+        fold: whether the language model may read several rows in one sequence (`may_fold`).
+    """
+    rows = Sequences(input_ids, image_mask, keep, pictures)
+    steps = pictures.diff()
+    if not fold or not bool(((steps == 0) | (steps == 1)).all()):  # rows of a picture stand side by side
+        return rows
+    needed = keep.flip(1).cumsum(1).flip(1) > 0  # a row's last wanted position, and all before it
+    common = common_length(input_ids, keep, pictures)
+    inside = bool(image_mask[:, :common].sum() == image_mask.sum())
+    return _folded(rows, needed, common) if inside and common >= SHORTEST else rows
+
+
+def _folded(rows: Sequences, needed: Tensor, common: int) -> Sequences:
+    """One sequence for each picture: the first `common` tokens of its rows once, then the rest of each."""
+    count, width = rows.input_ids.shape
+    place = torch.arange(width, device=needed.device)
+    first = torch.ones_like(rows.pictures, dtype=torch.bool)
+    first[1:] = rows.pictures[1:] != rows.pictures[:-1]
+    row, column = (needed & ((place >= common) | first[:, None])).nonzero(as_tuple=True)
+    sequence = rows.pictures[row]
+    lengths = torch.bincount(sequence)
+    starts = lengths.cumsum(0) - lengths
+    spot = torch.arange(len(row), device=row.device) - starts[sequence]
+
+    def laid_out(values: Tensor, empty: int) -> Tensor:
+        laid = values.new_full((len(lengths), int(lengths.max())), empty)
+        laid[sequence, spot] = values
+        return laid
+
+    own = laid_out(torch.where(column < common, -1, row), count)  # whose token it is; -1: everybody's
+    before = torch.ones(own.shape[1], own.shape[1], dtype=torch.bool, device=own.device).tril()
+    sees = before & ((own[:, None, :] == -1) | (own[:, None, :] == own[:, :, None]))
+    return Sequences(
+        input_ids=laid_out(rows.input_ids[row, column], 0),
+        image_mask=laid_out(rows.image_mask[row, column], 0),
+        keep=laid_out(rows.keep[row, column], 0),
+        pictures=torch.arange(len(lengths), device=row.device),
+        positions=laid_out(column, 0),
+        sees=sees[:, None],
+    )
 
 
 def common_length(input_ids: Tensor, ends: Tensor, groups: Tensor) -> int:
@@ -67,29 +118,68 @@ def common_length(input_ids: Tensor, ends: Tensor, groups: Tensor) -> int:
     return int(differs.int().argmax()) if bool(differs.any()) else input_ids.shape[1]
 
 
-def read_shared(llm: PreTrainedModel | PeftModel, embeddings: Tensor, shared: Shared) -> DynamicCache | None:
-    """Keys and values of the common parts, for every row; gradients flow back through them.
+def logits_of(
+    llm: PreTrainedModel | PeftModel, embeddings: Tensor, sequences: Sequences, by_itself: bool
+) -> Tensor:
+    """Logits [K, V] at the wanted positions, row by row.
 
     Args:
         llm: the language model.
-        embeddings: of the whole batch [B, T, D].
-        shared: what is read once.
-
-    Returns:
-        The cache behind which the rows go on at position ``shared.by_picture``; None if nothing is shared.
+        embeddings: of the tokens of `sequences`, [S, T, D].
+        sequences: what is read.
+        by_itself: whether the common beginning may pass the language model by itself.
     """
-    if not shared.by_picture:
-        return None
-    cache = DynamicCache(config=llm.config)
-    rows, pictures = len(embeddings), shared.pictures
-    if shared.by_all:
-        _read(llm, embeddings[:1, : shared.by_all], cache)
-        cache.batch_repeat_interleave(pictures if shared.by_picture > shared.by_all else rows)
-    if shared.by_picture > shared.by_all:
-        _read(llm, embeddings[:: rows // pictures, shared.by_all : shared.by_picture], cache)
-        cache.batch_repeat_interleave(rows // pictures)
-    return cache
+    begun, cache = sequences.common() if by_itself else 0, None
+    if begun:
+        cache = DynamicCache(config=llm.config)
+        llm(inputs_embeds=embeddings[:1, :begun], past_key_values=cache, use_cache=True, logits_to_keep=1)
+        cache.batch_repeat_interleave(len(embeddings))
+    told: dict[str, Tensor] = {}
+    if sequences.sees is not None and sequences.positions is not None:
+        told["attention_mask"] = _as_mask(llm, sequences.sees[:, :, begun:])
+        told["position_ids"] = sequences.positions[:, begun:]
+    logits: Tensor = llm(
+        inputs_embeds=embeddings[:, begun:],
+        **told,
+        past_key_values=cache,
+        use_cache=cache is not None,
+        logits_to_keep=sequences.keep[:, begun:],
+    ).logits
+    return logits
 
 
-def _read(llm: PreTrainedModel | PeftModel, embeddings: Tensor, cache: DynamicCache) -> None:
-    llm(inputs_embeds=embeddings, past_key_values=cache, use_cache=True, logits_to_keep=1)
+def may_fold(llm: PreTrainedModel | PeftModel) -> bool:
+    """Whether a language model keeps rows apart that stand in one sequence, found out by asking it.
+
+    Not every attention takes such a mask, and not every model takes positions. Two rows of three tokens, the
+    first two the same, are read as two rows, as one sequence and, for a measure, one after the other.
+    """
+    kind, window = llm.config._attn_implementation, getattr(llm.config, "sliding_window", None)
+    if kind not in TAKES_MASKS or (window and getattr(llm.config, "use_sliding_window", True)):
+        return False
+    table: Any = llm.get_input_embeddings()
+    was_training, device = llm.training, table.weight.device
+    words = torch.arange(1, 5, device=device)
+    no, yes = torch.zeros(2, 3, dtype=torch.bool, device=device), torch.tensor([False, False, True])
+    ids = torch.stack([words[:3], words[[0, 1, 3]]])
+    rows = Sequences(ids, no, yes.to(device).expand(2, 3), torch.zeros_like(words[:2]))
+    one = _folded(rows, torch.ones_like(no), 2)
+    llm.eval()
+    try:
+        with torch.no_grad():
+            apart = logits_of(llm, table(rows.input_ids), rows, False)[1]
+            after = llm(inputs_embeds=table(words[None]), use_cache=False).logits[0, -1]
+            folded = logits_of(llm, table(one.input_ids), one, False)[1]
+    except (TypeError, ValueError, RuntimeError):  # it knows no such mask or no positions
+        return False
+    finally:
+        llm.train(was_training)
+    return bool((folded - apart).norm() < 0.1 * (after - apart).norm())
+
+
+def _as_mask(llm: PreTrainedModel | PeftModel, sees: Tensor) -> Tensor:
+    """What an attention takes: fused ones yes and no, the plain one a number that is added."""
+    if llm.config._attn_implementation == "sdpa":
+        return sees
+    dtype = torch.float32 if torch.is_autocast_enabled(sees.device.type) else llm.dtype
+    return torch.zeros(sees.shape, dtype=dtype, device=sees.device).masked_fill(~sees, torch.finfo(dtype).min)

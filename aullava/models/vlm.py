@@ -19,7 +19,7 @@ from transformers import Cache, DynamicCache, PreTrainedModel, StaticCache
 
 from aullava.models.errors import CheckpointMismatchError, ModelError
 from aullava.models.passes import AnswerPasses
-from aullava.models.shared_prefix import Shared, read_shared
+from aullava.models.shared_prefix import in_sequences, logits_of, may_fold
 from aullava.models.vision import VisionEncoder
 
 UNSUPERVISED: Final = -100
@@ -83,6 +83,7 @@ class FaceLanguageModel(AnswerPasses):
         super().__init__()
         self.aligned = aligned
         self.reads_once = True
+        self._folds: bool | None = None
         self.vision = vision
         self.projector = projector
         self.llm = llm
@@ -102,6 +103,7 @@ class FaceLanguageModel(AnswerPasses):
         attention_mask: Tensor,
         labels: Tensor | None = None,
         pictures: Tensor | None = None,
+        features: Tensor | None = None,
     ) -> Output:
         """Logits, and the loss if there are labels.
 
@@ -113,61 +115,72 @@ class FaceLanguageModel(AnswerPasses):
                 nothing.
             labels: int64 [B, T], the ids to learn, UNSUPERVISED elsewhere.
             pictures: int64 [B], which picture each row asks about; None: row by row its own.
+            features: [P, N, D] what the encoder makes of the pictures, if that is known.
 
         Raises:
             ModelError: a row has not as many image places as the encoder gives tokens.
         """
-        embeddings = self.embed(pixel_values, input_ids, image_mask, pictures)
-        # Only positions whose next token is supervised need the head: the vocabulary is what costs there.
+        tokens = self.encode_images(pixel_values, features)
         if labels is None:
-            return Output(None, self._logits(embeddings, attention_mask, 0))
-        keep = F.pad(labels[:, 1:] != UNSUPERVISED, (0, 1))
-        cache = None
-        # Recomputation in the backward pass would write into the cache a second time.
-        recomputed = self.llm.is_activation_checkpointing
-        if self.reads_once and not recomputed and _padded_right(attention_mask):
-            rows = torch.arange(len(input_ids), device=input_ids.device) if pictures is None else pictures
-            shared = Shared.of(input_ids, image_mask, keep, rows)
-            cache = read_shared(self.llm, embeddings, shared)
-        if cache is None:
-            logits = self._logits(embeddings, attention_mask, keep)
-        else:
-            begun = shared.by_picture
-            logits = self._logits(embeddings[:, begun:], None, keep[:, begun:], cache)
+            return Output(
+                None, self._logits(self.embed(tokens, input_ids, image_mask, pictures), attention_mask)
+            )
+        # Only positions whose next token is supervised need the head: the vocabulary is what costs there.
         following = labels[:, 1:]
-        wanted = following[following != UNSUPERVISED]
-        losses = F.cross_entropy(logits.float(), wanted, reduction="none")
+        keep = following != UNSUPERVISED
+        ids, image_mask, attention_mask = input_ids[:, :-1], image_mask[:, :-1], attention_mask[:, :-1]
+        if _padded_right(attention_mask):
+            rows = torch.arange(len(ids), device=ids.device) if pictures is None else pictures
+            fold = int(rows[-1]) + 1 < len(rows) and self.folds()
+            read = in_sequences(ids, image_mask, keep, rows, fold)
+            embeddings = self.embed(tokens, read.input_ids, read.image_mask, read.pictures)
+            # Recomputation in the backward pass would write into the cache a second time.
+            by_itself = self.reads_once and not self.llm.is_activation_checkpointing
+            logits = logits_of(self.llm, embeddings, read, by_itself)
+        else:
+            logits = self._logits(self.embed(tokens, ids, image_mask, pictures), attention_mask, keep)
+        losses = F.cross_entropy(logits.float(), following[keep], reduction="none")
         return Output(losses.mean(), logits, losses.detach())
 
-    def _logits(
-        self,
-        embeddings: Tensor,
-        attention_mask: Tensor | None,
-        keep: Tensor | int,
-        cache: Cache | None = None,
-    ) -> Tensor:
-        """Logits after the positions `keep` (0: all of them); behind what a cache holds, if there is one."""
+    def folds(self) -> bool:
+        """Whether all questions about a picture stand in one sequence; the language model is asked once."""
+        if self._folds is None:
+            self._folds = may_fold(self.llm)
+        return self._folds
+
+    def _logits(self, embeddings: Tensor, attention_mask: Tensor, keep: Tensor | int = 0) -> Tensor:
+        """Logits after the positions `keep` (0: all of them)."""
         logits: Tensor = self.llm(
-            inputs_embeds=embeddings,
-            **({} if attention_mask is None else _reading(attention_mask)),
-            past_key_values=cache,
-            use_cache=cache is not None,
-            logits_to_keep=keep,
+            inputs_embeds=embeddings, **_reading(attention_mask), use_cache=False, logits_to_keep=keep
         ).logits
         return logits
 
-    def encode_images(self, pixel_values: Tensor) -> Tensor:
-        """Image tokens [B, N, width of the language model]; no gradient reaches the encoder."""
-        features = self.vision(pixel_values)
+    def encode_images(self, pixel_values: Tensor, features: Tensor | None = None) -> Tensor:
+        """Image tokens [P, N, width of the language model]; no gradient reaches the encoder.
+
+        Args:
+            pixel_values: float [P, 3, S, S].
+            features: [P, N, D] what the encoder makes of them; None: it is asked.
+        """
+        seen = self.vision(pixel_values) if features is None else features
         # The projector trains in fp32 also behind an encoder in half precision.
-        tokens: Tensor = self.projector(features.to(next(self.projector.parameters()).dtype))
+        tokens: Tensor = self.projector(seen.to(next(self.projector.parameters()).dtype))
         return tokens
 
     def embed(
-        self, pixel_values: Tensor, input_ids: Tensor, image_mask: Tensor, pictures: Tensor | None = None
+        self, tokens: Tensor, input_ids: Tensor, image_mask: Tensor, pictures: Tensor | None = None
     ) -> Tensor:
-        """Input embeddings [B, T, D]: the ids' own, and the image's tokens in its places, in order."""
-        tokens = self.encode_images(pixel_values)
+        """Input embeddings [S, T, D]: the ids' own, and the image tokens in their places, in order.
+
+        Args:
+            tokens: [P, N, D] from `encode_images`.
+            input_ids: int64 [S, T].
+            image_mask: bool [S, T], true at the N image places of every sequence.
+            pictures: int64 [S], which picture stands in each; None: one after the other.
+
+        Raises:
+            ModelError: a sequence has not as many image places as a picture has tokens.
+        """
         if pictures is not None:
             tokens = tokens[pictures]
         if not bool((image_mask.sum(dim=1) == tokens.shape[1]).all()):
@@ -210,7 +223,7 @@ class FaceLanguageModel(AnswerPasses):
         else:
             cache = StaticCache(config=self.llm.config, max_cache_len=input_ids.shape[1] + room)
         state = DecodeState(cache, attention_mask, attention_mask.sum(dim=1, keepdim=True))
-        embeddings = self.embed(pixel_values, input_ids, image_mask)
+        embeddings = self.embed(self.encode_images(pixel_values), input_ids, image_mask)
         return self._last_logits(embeddings, _positions(attention_mask), state), state
 
     def advance(self, token_ids: Tensor, state: DecodeState) -> Tensor:

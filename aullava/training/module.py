@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, Protocol
 
 import numpy as np
 import torch
 from lightning import LightningModule
+from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel
 from torch.optim import Optimizer
@@ -17,6 +18,7 @@ from torchmetrics import MeanMetric
 from aullava.config.schema import OptimConfig
 from aullava.decoding.decoder import Decoder, Reference
 from aullava.evaluation.scores import ScoreBook
+from aullava.models.half import drop_halves, keep_halves
 from aullava.models.vlm import FaceLanguageModel
 from aullava.text.answer import Answer
 from aullava.text.batch import UNSUPERVISED, AUBatch, PromptBatch
@@ -25,6 +27,9 @@ from aullava.training.optim import build_optimizer
 from aullava.training.processes import total
 from aullava.training.strategies import bring_together, share_out, take_apart
 from datamodules.action_units import UNKNOWN, Scale
+
+HALVES: Final = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+"""What products are computed in, by Lightning's word for mixed precision."""
 
 Rows = tuple[Tensor, Tensor, Tensor, Tensor]
 """Keys [N], answers, labels and probabilities [N, A] of a dataset, as `ScoreBook.rows` gives them."""
@@ -38,6 +43,14 @@ class Asked:
     aus: tuple[str, ...]
     scale: Scale
     present_from: tuple[float, ...] | None = None
+
+
+class Kept(Protocol):
+    """Features that need not be computed (`aullava.kept_features.KeptFeatures`)."""
+
+    def of(self, batch: AUBatch) -> Tensor:
+        """Those of the pictures of a training batch [P, N, D], on its device."""
+        ...
 
 
 class AULightningModule(LightningModule):
@@ -54,7 +67,8 @@ class AULightningModule(LightningModule):
 
     Attributes:
         scores: of the last validation or test; `rows`: what they were made of, by dataset; `rows_step`: the
-            step of the weights that gave them.
+            step of the weights that gave them. `kept`: features of all training faces; None: they are
+            encoded at every step.
     """
 
     def __init__(
@@ -78,13 +92,12 @@ class AULightningModule(LightningModule):
         self.books = nn.ModuleList(ScoreBook(one.aus, one.scale, one.present_from) for one in datasets)
         # Intensities are also scored as the reading that does not count.
         amounts = [one for one in datasets if one.scale is Scale.INTENSITY]
-        self.other_books = nn.ModuleList(
-            ScoreBook(one.aus, one.scale, one.present_from) for one in amounts
-        )
+        self.other_books = nn.ModuleList(ScoreBook(one.aus, one.scale, one.present_from) for one in amounts)
         self.uncertified = nn.ModuleList(MeanMetric() for _ in datasets)
         self.scores: dict[str, float] = {}
         self.rows: dict[str, Rows] = {}
         self.rows_step = -1
+        self.kept: Kept | None = None
         # Frozen weights are not in a checkpoint, and so not missed when it is loaded.
         self.strict_loading = False
 
@@ -92,6 +105,16 @@ class AULightningModule(LightningModule):
         """Share the weights out, if the strategy says so (FSDP2)."""
         if self.device_mesh is not None and not isinstance(self.model, FSDPModule):
             share_out(self.model, self.device_mesh["data_parallel"])
+
+    def on_train_start(self) -> None:
+        """With mixed precision, convert frozen weights once and not in every pass."""
+        half = HALVES.get(str(self.trainer.precision))
+        if half is not None and not isinstance(self.trainer.strategy, FSDPStrategy | ModelParallelStrategy):
+            keep_halves(self.model, half)
+
+    def on_train_end(self) -> None:
+        """Free what was converted."""
+        drop_halves(self.model)
 
     def training_step(self, batch: AUBatch, batch_idx: int) -> Tensor:
         """Cross-entropy of the answers of one batch, a mean over the tokens of all processes.
@@ -106,10 +129,11 @@ class AULightningModule(LightningModule):
             batch.attention_mask,
             batch.labels,
             batch.pictures,
+            None if self.kept is None else self.kept.of(batch),
         )
         assert output.loss is not None
         assert output.losses is not None
-        formats = tuple(dict.fromkeys(batch.scales))
+        formats = tuple(dict.fromkeys(batch.scales))  # the same in all processes: they draw from one dataset
         sums = total(loss_by_format(output.losses, batch, formats))
         for scale, (loss, tokens) in zip(formats, sums, strict=True):
             self.log(f"train/loss/{scale}", loss / tokens)

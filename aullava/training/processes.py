@@ -117,6 +117,17 @@ def joined(strategy: StrategyConfig, accelerator: str) -> Iterator[Processes]:
     dist.destroy_process_group()  # not after an error: it would wait for partners that are gone
 
 
+def device_of(accelerator: str) -> torch.device:
+    """The device of this process.
+
+    Args:
+        accelerator: kind of device, in Lightning's words.
+    """
+    if accelerator != "cpu" and torch.cuda.is_available():
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device("cpu")
+
+
 def take_over_slurm() -> None:
     """Under srun, put what SLURM says about this process where torchrun puts it.
 

@@ -68,6 +68,7 @@ def build_strategy(settings: StrategyConfig, model: FaceLanguageModel) -> str | 
         # Both sizes, always: Lightning's defaults would split tensors instead of sharing out the weights.
         return ShardedStrategy(data_parallel_size=size, tensor_parallel_size=1)
     model.reads_once = False
+    model.folds()  # asked while its weights are whole
     kinds = {type(block) for block in blocks(model)}
     return FSDPStrategy(auto_wrap_policy=kinds, use_orig_params=True, state_dict_type="full")
 
@@ -126,6 +127,7 @@ def share_out(model: FaceLanguageModel, mesh: DeviceMesh) -> None:
         mesh: of the processes, one-dimensional.
     """
     model.reads_once = False
+    model.folds()  # asked while its weights are whole
     for block in blocks(model):
         fully_shard(block, mesh=mesh)
     fully_shard(model, mesh=mesh)

@@ -33,6 +33,8 @@ from benchmarks.learning.shapes import SHAPES, Shape, asked
 from benchmarks.learning.ways import Ours
 from datamodules.action_units import Scale
 
+CONTROL = "two alone"
+"""Two processes at once that are no job."""
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -58,7 +60,8 @@ class WallClock(Callback):
 def work(shape: str, folder: Path, strategy: str, rows: int, steps: int) -> dict[str, float]:
     """Train in this process, with the others of its job if it has some."""
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[rank]})
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[int(os.environ["BENCHMARK_CORE"]) % len(cores)]})
     torch.set_num_threads(1)
     if size > 1:
         dist.init_process_group("gloo", rank=rank, world_size=size)
@@ -83,8 +86,12 @@ def work(shape: str, folder: Path, strategy: str, rows: int, steps: int) -> dict
 
 
 def measure_scaling(shape: Shape, folder: Path, rows: int, steps: int, turns: int) -> dict[str, Any]:
-    """One process and two in turns; medians, and the efficiency of two (1: each as fast as alone)."""
-    found: dict[str, list[dict[str, float]]] = {"single": [], "ddp": [], "fsdp2": []}
+    """One process and two in turns; medians, and the efficiency of two (1: each as fast as alone).
+
+    Two cores that are hyperthreads of one are slower together, whatever runs on them: two processes that know
+    nothing of each other are the control. `beside_control` is what the strategy itself leaves of that.
+    """
+    found: dict[str, list[dict[str, float]]] = {"single": [], CONTROL: [], "ddp": [], "fsdp2": []}
     for _ in range(turns):
         for strategy, runs in found.items():
             runs.append(_run(shape, folder, strategy, rows, steps))
@@ -93,7 +100,9 @@ def measure_scaling(shape: Shape, folder: Path, rows: int, steps: int, turns: in
         for name, runs in found.items()
     }
     alone = middle["single"]
-    for name in ("ddp", "fsdp2"):
+    for name in (CONTROL, "ddp", "fsdp2"):
+        beside = zip(found[CONTROL], found[name], strict=True)
+        middle[name]["beside_control"] = statistics.median(a["seconds"] / b["seconds"] for a, b in beside)
         pairs = zip(found["single"], found[name], strict=True)
         middle[name]["efficiency"] = statistics.median(one["seconds"] / two["seconds"] for one, two in pairs)
         middle[name]["weights_ratio"] = middle[name]["weights"] / alone["weights"]
@@ -101,28 +110,34 @@ def measure_scaling(shape: Shape, folder: Path, rows: int, steps: int, turns: in
 
 
 def _run(shape: Shape, folder: Path, strategy: str, rows: int, steps: int) -> dict[str, float]:
-    size = 1 if strategy == "single" else 2
+    count = 1 if strategy == "single" else 2
+    size = 1 if strategy == CONTROL else count
+    named = "single" if strategy == CONTROL else strategy
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    words = ["-m", "benchmarks.learning.scaling", shape.name, str(folder), strategy, str(rows), str(steps)]
+    words = ["-m", "benchmarks.learning.scaling", shape.name, str(folder), named, str(rows), str(steps)]
     place = {**os.environ, "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     place |= {"GROUP_RANK": "0", "PYTHONPATH": str(ROOT)}
     processes = [
         subprocess.Popen(
             [sys.executable, *words],
-            env={**place, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            env={**place, **_ranks(rank if size > 1 else 0), "BENCHMARK_CORE": str(rank)},
             cwd=ROOT,
             stdout=subprocess.PIPE,
             text=True,
         )
-        for rank in range(size)
+        for rank in range(count)
     ]
     said = [process.communicate()[0] for process in processes]
     if any(process.returncode for process in processes):
         raise RuntimeError(f"{strategy} failed: {said}")
     result: dict[str, float] = json.loads(said[0].splitlines()[-1])
     return result
+
+
+def _ranks(rank: int) -> dict[str, str]:
+    return {"RANK": str(rank), "LOCAL_RANK": str(rank)}
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from transformers import (
 )
 
 from aullava.config.schema import OptimConfig
+from aullava.kept_features import KeptFeatures, open_features, write_features
 from aullava.models.adapters import add_lora
 from aullava.models.llm import load_llm
 from aullava.models.projector import build_projector
@@ -98,9 +99,12 @@ class Ours:
         rows: samples of a batch.
         precision: Lightning's word.
         shared: whether the questions about an image share it; else each has one of its own.
+        kept: whether the encoder's features are mapped from disk; what it takes to write them is not counted.
     """
 
-    def __init__(self, shape: Shape, folder: Path, rows: int, precision: str, shared: bool = True) -> None:
+    def __init__(
+        self, shape: Shape, folder: Path, rows: int, precision: str, shared: bool = True, kept: bool = False
+    ) -> None:
         torch.manual_seed(1)
         vision = load_vision(str(folder / "vision"), LAYER)
         llm = load_llm(str(folder / "llm"))
@@ -108,6 +112,7 @@ class Ours:
         self.model = FaceLanguageModel(vision, projector, add_lora(llm, RANK, ALPHA, 0.0, TARGETS)).train()
         self.collator = build_collator(shape, folder)
         self.rows, self.precision, self.shared = rows, precision, shared
+        self.file = folder / "noise.features" if kept else None
         optim = OptimConfig(lr_projector=RATE, lr_lora=RATE, warmup=0.0, min_lr=1.0)  # a constant rate
         self.trained = self.module = AULightningModule(self.model, self.collator, [], optim, 10**6)
 
@@ -125,8 +130,20 @@ class Ours:
             enable_progress_bar=False,
         )
         rows = list(itertools.islice(samples, steps * self.rows))
+        if self.file is not None:
+            self.module.kept = self._kept(rows, self.file)
         trainer.fit(self.module, DataLoader(rows, batch_size=self.rows, collate_fn=self._collate))
         return record
+
+    def _kept(self, samples: Sequence[AUSample], path: Path) -> KeptFeatures:
+        """The features of samples, on disk as `vision.cache_dir` has them."""
+        images = {one.sample_id: one.image for one in samples}
+        pixels = self.collator.preprocess(list(images.values())).split(self.rows)
+        vision, mixed = self.model.vision, torch.bfloat16 if self.precision == "bf16-mixed" else None
+        shape, dtype = (len(images), vision.num_tokens, vision.dim), next(vision.parameters()).dtype
+        with torch.no_grad(), torch.autocast("cpu", mixed, enabled=mixed is not None):
+            write_features(path, shape, dtype, (vision(some) for some in pixels))
+        return KeptFeatures({samples[0].dataset: (open_features(path, shape, dtype), list(images))})
 
     def _collate(self, samples: Sequence[AUSample]) -> AUBatch:
         if not self.shared:  # pictures are shared where they are the same object

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import chain
 from types import SimpleNamespace
 from typing import Any, cast
@@ -24,6 +24,7 @@ from datamodules.formats import thresholds
 from datamodules.mixture import Mixture
 from datamodules.options import MixtureSettings, SyntheticOptions
 from datamodules.sample import AUSample
+from datamodules.sampling import Turns, normed
 from tests.datamodules.conftest import Small
 from tests.datamodules.helpers import LOADING, SMALL, batches, dataset
 
@@ -39,6 +40,40 @@ def pair(settings_of: Small) -> list[AUDataModule]:
 
 def _shown(mixture: Mixture, steps: int) -> list[list[AUSample]]:
     return list(batches(mixture.train_dataloader(), steps))
+
+
+# ---- going on
+
+
+def test_going_on_late_costs_what_going_on_early_costs(
+    pair: list[AUDataModule], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No picture is read and no turn is taken again, however many steps were done; the faces are the same."""
+    steps = 40
+    whole = Mixture(pair, LOADING)
+    wanted = [[sample.sample_id for sample in batch] for batch in _shown(whole, steps + 1)]
+    read: list[int] = []
+    for member in pair:
+        picture = member.picture
+        monkeypatch.setattr(member, "picture", lambda row, of=picture: (read.append(row), of(row))[1])
+    taken: list[int] = []
+    take = Turns.take
+    counted = lambda turns, weights: (taken.append(1), take(turns, weights))[1]  # noqa: E731
+    weights = normed(whole.shares())
+    for done in (1, steps, 200_000):
+        turns = Turns.at_the_beginning(len(whole.drawn))
+        for _ in range(done):
+            turns.take(weights)
+        read.clear(), taken.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(Turns, "take", counted)
+            again = Mixture(pair, LOADING)
+            again.load_state_dict(asdict(turns))
+            first = _shown(again, 1)[0]
+        assert len(read) == LOADING.batch_size
+        assert len(taken) == 1
+        if done <= steps:
+            assert [sample.sample_id for sample in first] == wanted[done]
 
 
 # ---- formats

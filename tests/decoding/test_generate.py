@@ -87,7 +87,9 @@ class Restriction(LogitsProcessor):
 
 def generate(model: FaceLanguageModel, prompts: PromptBatch, **options: Any) -> list[list[int]]:
     with torch.no_grad():
-        embeddings = model.embed(prompts.pixel_values, prompts.input_ids, prompts.image_mask)
+        embeddings = model.embed(
+            model.encode_images(prompts.pixel_values), prompts.input_ids, prompts.image_mask
+        )
         llm: Any = model.llm
         ids: list[list[int]] = llm.generate(
             inputs_embeds=embeddings, attention_mask=prompts.attention_mask, do_sample=False, **options

@@ -1,4 +1,4 @@
-"""The beginning that all rows of a batch have in common is read once, and nothing but the cost changes."""
+"""What rows of a batch have in common is read once, and nothing but the cost changes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,17 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from transformers import PreTrainedModel
+from transformers import (
+    AutoModelForCausalLM,
+    BloomConfig,
+    GPT2Config,
+    MistralConfig,
+    MistralForCausalLM,
+    PreTrainedModel,
+)
 
 from aullava.models.llm import checkpoint_activations
-from aullava.models.shared_prefix import common_length
+from aullava.models.shared_prefix import common_length, may_fold
 from aullava.models.vlm import FaceLanguageModel
 from aullava.text.batch import UNSUPERVISED, AUBatch
 from aullava.text.question import Order
@@ -26,6 +33,7 @@ def one_question(backbone: Backbone) -> AUBatch:
 
 def tokens_read(model: FaceLanguageModel, batch: AUBatch) -> int:
     """How many tokens pass the first layer in a forward pass with labels."""
+    model.folds()  # asks the language model once
     counted: list[int] = []
     layer = next(module for name, module in model.llm.named_modules() if name.endswith("layers.0"))
     hook = layer.register_forward_pre_hook(lambda _, inputs: counted.append(inputs[0].shape[:2].numel()))
@@ -52,7 +60,7 @@ def test_loss_and_gradients_are_those_of_every_row_in_full(
 
 def test_the_beginning_is_read_once(backbone: Backbone, one_question: AUBatch) -> None:
     model = build_model(backbone)
-    rows, length = one_question.input_ids.shape
+    rows, length = one_question.input_ids[:, :-1].shape  # nothing follows the end of an answer
     begun = int(one_question.image_mask[0].int().argmax())
     assert begun > 20
     assert tokens_read(model, one_question) == begun + rows * (length - begun)
@@ -63,7 +71,7 @@ def test_different_questions_are_read_in_full(backbone: Backbone) -> None:
     batch = build_collator(backbone)(samples)
     model = build_model(backbone)
     common = common_length(batch.input_ids, batch.image_mask, torch.zeros(2, dtype=torch.int64))
-    assert tokens_read(model, batch) == batch.input_ids.numel() - (common if common >= 8 else 0)
+    assert tokens_read(model, batch) == batch.input_ids[:, :-1].numel() - (common if common >= 8 else 0)
 
 
 def in_all_formats(count: int) -> list[Any]:
@@ -98,15 +106,17 @@ def test_questions_about_one_picture_share_it_at_no_change(backbone: Backbone, o
 
 def test_a_picture_is_encoded_and_read_once_for_all_its_questions(backbone: Backbone) -> None:
     model, batch = build_model(backbone), build_collator(backbone)(in_all_formats(4))
-    lengths = batch.attention_mask.sum(1)
-    rows, width = batch.input_ids.shape
+    ends = batch.attention_mask.sum(1) - 1
     image = batch.image_mask[0].nonzero()
     before, through = int(image[0]), int(image[-1]) + 1
     # The expected output begins with the same words in all formats, which are read once too.
     shared = common_length(batch.input_ids, batch.labels != UNSUPERVISED, batch.pictures)
     assert shared >= through
-    assert tokens_read(model, batch) == before + 4 * (shared - before) + rows * (width - shared)
-    assert len(set(lengths.tolist())) == 2  # intensities are longer
+    rest = int((ends - shared).sum())  # of every question its own, and no padding
+    assert len(set(ends.tolist())) == 2  # though intensities are longer
+    assert tokens_read(model, batch) == before + 4 * (shared - before) + rest
+    model.reads_once = False  # as with shared out weights: one pass for everything
+    assert tokens_read(model, batch) == 4 * shared + rest
 
 
 def test_pictures_with_different_numbers_of_questions_are_right_too(backbone: Backbone) -> None:
@@ -118,11 +128,64 @@ def test_pictures_with_different_numbers_of_questions_are_right_too(backbone: Ba
     torch.testing.assert_close(run(model, batch).loss, full, rtol=0, atol=1e-5)
 
 
-def test_recomputing_activations_reads_every_row_in_full(backbone: Backbone, one_question: AUBatch) -> None:
-    model = build_model(backbone, targets=()).train()
+def test_rows_in_any_order_are_right_too(backbone: Backbone) -> None:
+    model, batch = trained(build_model(backbone)), build_collator(backbone)(in_all_formats(2))
+    wanted = run(model, batch).loss
+    order = torch.tensor([0, 3, 1, 4, 2, 5])
+    ids, places, mask, labels, pictures = (
+        one[order]
+        for one in (batch.input_ids, batch.image_mask, batch.attention_mask, batch.labels, batch.pictures)
+    )
+    mixed = model(batch.pixel_values, ids, places, mask, labels, pictures).loss
+    torch.testing.assert_close(mixed, wanted, rtol=0, atol=1e-5)
+
+
+def test_recomputed_activations_take_one_pass_and_change_nothing(backbone: Backbone) -> None:
+    model, batch = build_model(backbone, targets=()), build_collator(backbone)(in_all_formats(2))
+    loss = run(model, batch).loss
+    weights = list(model.projector.parameters())
+    assert loss is not None
+    wanted = torch.autograd.grad(loss, weights)
+    model.train()
     assert isinstance(model.llm, PreTrainedModel)
     checkpoint_activations(model.llm)
-    assert tokens_read(model, one_question) == one_question.input_ids.numel()
+    shared = common_length(batch.input_ids, batch.labels != UNSUPERVISED, batch.pictures)
+    assert tokens_read(model, batch) == 2 * shared + int((batch.attention_mask.sum(1) - 1 - shared).sum())
+    again = run(model, batch).loss
+    assert again is not None
+    torch.testing.assert_close(again, loss, rtol=0, atol=1e-5)
+    for mine, other in zip(torch.autograd.grad(again, weights), wanted, strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-6)
+
+
+def test_the_plain_attention_reads_the_same(backbone: Backbone) -> None:
+    model, batch = trained(build_model(backbone)), build_collator(backbone)(in_all_formats(2))
+    fused = run(model, batch).loss
+    assert fused is not None
+    model.llm.config._attn_implementation = "eager"
+    assert may_fold(model.llm)
+    torch.testing.assert_close(run(model, batch).loss, fused, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("window", "folds"), [(None, True), (64, False)])
+def test_a_model_that_sees_only_a_window_reads_row_by_row(window: int | None, folds: bool) -> None:
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "vocab_size": 64}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "initializer_range": 0.3}
+    config = MistralConfig(**sizes, **heads, sliding_window=window)  # type: ignore[arg-type]
+    assert may_fold(MistralForCausalLM(config)) == folds
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [
+        ("positions that are learned", GPT2Config(n_embd=32, n_layer=2, n_head=4, vocab_size=64)),
+        ("distances instead", BloomConfig(hidden_size=32, n_layer=2, n_head=4, vocab_size=64)),
+    ],
+)
+def test_the_language_model_is_asked_whether_it_keeps_questions_apart(kind: str, config: Any) -> None:
+    config.initializer_range = 0.3
+    auto: Any = AutoModelForCausalLM  # its from_config carries no types
+    assert may_fold(auto.from_config(config)) == ("positions" in kind)
 
 
 def test_the_common_length_ends_at_the_first_difference() -> None:

@@ -93,8 +93,8 @@ def test_lora_is_on_the_language_model_only(backbone: Backbone) -> None:
 
 def test_image_tokens_stand_in_their_places(backbone: Backbone, batch: AUBatch) -> None:
     model = build_model(backbone)
-    embeddings = model.embed(batch.pixel_values, batch.input_ids, batch.image_mask)
     tokens = model.encode_images(batch.pixel_values)
+    embeddings = model.embed(tokens, batch.input_ids, batch.image_mask)
     assert tokens.shape == (4, IMAGE_TOKENS, WIDTH)
     assert torch.equal(embeddings[batch.image_mask].view_as(tokens), tokens)
     words = model.llm.get_input_embeddings()(batch.input_ids)
@@ -119,10 +119,11 @@ def test_rows_with_another_number_of_places_are_refused(backbone: Backbone, batc
     first = int(places[0].int().argmax())
     places[0, first] = False
     places[1, -1] = True  # the sum is right, the rows are not
+    model = build_model(backbone)
     with pytest.raises(
         ModelError, match=r"every row needs 16 image places, but the rows have \[15, 17, 16, 16\]"
     ):
-        build_model(backbone).embed(batch.pixel_values, batch.input_ids, places)
+        model.embed(model.encode_images(batch.pixel_values), batch.input_ids, places)
 
 
 def test_half_precision_backbones_train_fp32_weights(backbone: Backbone, batch: AUBatch) -> None:

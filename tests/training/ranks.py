@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -137,11 +137,16 @@ def _on_a_cpu(strategy: Any) -> Any:
 
 
 def batch_of(module: AULightningModule, number: int, rank: int, size: int) -> Any:
-    """A part of batch `number`: its first half has short answers and its second half long ones."""
+    """A part of batch `number`: its first half has short answers and its second half long ones.
+
+    Every other batch asks two questions about each picture, which share it.
+    """
     half = BATCH // 2
     rows = faces(half, SHORT, Scale.PRESENCE, number) + faces(half, LONG, Scale.PRESENCE, 99 + number)
     each = BATCH // size
-    return module.collator(rows[rank * each : (rank + 1) * each])
+    scales = (Scale.PRESENCE, Scale.LEVEL) if number % 2 else (Scale.PRESENCE,)
+    mine = rows[rank * each : (rank + 1) * each]
+    return module.collator([replace(face, scale=scale) for face in mine for scale in scales])
 
 
 def train(work: Path, scenario: Scenario, rank: int = 0, size: int = 1) -> dict[str, Any]:
