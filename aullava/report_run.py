@@ -20,6 +20,7 @@ from aullava.evaluation.calibration import UnitCalibration, read_calibration
 from aullava.evaluation.errors import ResultError
 from aullava.report_plots import Curve
 from aullava.subgroup_tables import FILE as SUBGROUPS
+from aullava.training.run_folder import EVENTS
 from aullava.vocabulary import vocabulary
 
 
@@ -81,7 +82,7 @@ def read_run(folder: Path) -> Run:
             for key, v in result.items()
             if v is None or isinstance(v, int | float)
         },
-        curves=_curves(folder / "tensorboard"),
+        curves=_curves(folder / EVENTS),
         tests=tests,
         elsewhere=kept_answers(folder, "cross"),
         calibration=read_calibration(folder),

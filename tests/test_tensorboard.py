@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+from tensorboard.context import RequestContext
+from tensorboard.plugins.base_plugin import TBContext
+from tensorboard.plugins.hparams import api_pb2, get_experiment, list_session_groups
+from tensorboard.plugins.hparams.backend_context import Context
 
 from aullava.cli import main
+from aullava.training.callbacks.hparams import log_final
 from datamodules import registry
 from datamodules.action_units import BP4D_AUS, DISFA_AUS, FEAFA_AUS
 from tests.tiny_runs import DATASETS, DEMO, small
@@ -95,15 +103,44 @@ def test_curves_and_texts(events: EventAccumulator) -> None:
     assert marked.count("AU") == 12
 
 
-def test_runs_compare_by_their_config(events: EventAccumulator) -> None:
-    content = events.PluginTagToContent("hparams")
-    assert {"_hparams_/experiment", "_hparams_/session_start_info"} <= set(content)
-    start = content["_hparams_/session_start_info"]
-    for key in (b"optim.lr_lora", b"data.batch_size", b"data.datasets.synthetic_bp4d.fold"):
-        assert key in start
-    assert b"runs_dir" not in start
-    assert b"faces.margin" not in start
-    assert "final/val/synthetic_feafa/mae_macro" in events.Tags()["scalars"]
+def _compared(logdir: Path) -> tuple[Any, Any]:
+    """What TensorBoard's own HParams tab makes of the runs below a folder: the columns, and a row per run."""
+    runs = EventMultiplexer().AddRunsFromDirectory(str(logdir))
+    runs.Reload()
+    board = TBContext(data_provider=MultiplexerDataProvider(runs, str(logdir)))
+    asked: Any = (RequestContext(), Context(board), "")
+    states = [api_pb2.STATUS_SUCCESS, api_pb2.STATUS_UNKNOWN]
+    request = api_pb2.ListSessionGroupsRequest(start_index=0, slice_size=10, allowed_statuses=states)
+    columns = get_experiment.Handler(*asked, api_pb2.GetExperimentRequest()).run()
+    return columns, list_session_groups.Handler(*asked, request).run().session_groups
+
+
+def test_runs_compare_by_their_config(events: EventAccumulator, home: Path) -> None:
+    """A run on another dataset beside it: the tab has the values and final scores of both."""
+    other = {"optim.lr_lora": 0.5, "data.datasets.bp4d.fold": 2, "data.datasets.bp4d.root": "/data"}
+    log_final(home / "runs" / "other" / "1" / "tensorboard", other, {"val/bp4d/f1_macro": 0.25}, 9)
+    columns, rows = _compared(home / "runs")
+    keys = {one.name for one in columns.hparam_infos}
+    wanted = {
+        "data.batch_size",
+        "data.datasets.synthetic_bp4d.fold",
+        "data.datasets.bp4d.fold",
+        "trainer.weights",
+    }
+    assert wanted <= keys
+    assert not {"runs_dir", "data.datasets.bp4d.root"} & keys
+    assert [key for key in keys if "faces" in key] == []
+    scores = {one.name.tag for one in columns.metric_infos}
+    assert {"final/val/bp4d/f1_macro", "final/val/synthetic_feafa/icc_macro"} <= scores
+    assert {tag.partition("/")[0] for tag in scores} == {"final"}  # and not each of hundreds of curves
+    found = {row.hparams["optim.lr_lora"].number_value: row for row in rows}
+    assert set(found) == {0.5, 2.5e-3}
+    result = json.loads((home / "runs" / "demo" / "1" / "result.json").read_text())
+    for row in found.values():
+        for one in row.metric_values:
+            name = one.name.tag.removeprefix("final/")
+            assert one.value == pytest.approx(0.25 if "/bp4d/" in name else result[name])
+    assert len(found[2.5e-3].metric_values) > 5
 
 
 def test_licensed_faces_are_not_shown_unless_somebody_says_so() -> None:

@@ -16,6 +16,8 @@ from aullava.training.errors import RunError
 
 CHECKPOINTS = "checkpoints"
 """Folder of the weights and of all that a run goes on from, below its own."""
+EVENTS = "tensorboard"
+"""Folder of the event files, below its own."""
 LIBRARIES = (
     "torch",
     "lightning",
