@@ -23,7 +23,8 @@ from aullava.build import build_data
 from aullava.config.changes import changes, flat
 from aullava.config.command_line import GROUPS
 from aullava.config.load import Resolved, resolve
-from aullava.crossval_table import CrossValidation, told, write_tables
+from aullava.crossval_files import write_tables
+from aullava.crossval_table import CrossValidation, told
 from aullava.evaluation.answer_table import AnswerTable
 from aullava.evaluation.calibration import UnitCalibration, read_calibration
 from aullava.evaluation.errors import ResultError
