@@ -150,18 +150,33 @@ def _result(
     return DatasetResult(first.terms, faces, people, rows, notes=notes)
 
 
-def _set_beside(result: DatasetResult, name: str, folder: Path, allow_mixed: bool) -> None:
+def read_beside(folder: Path) -> dict[str, tuple[Terms, dict[str, float]]]:
+    """Terms and scores of another cross-validation, by dataset.
+
+    Raises:
+        ResultError: the folder holds none.
+    """
     path = folder / f"{NAME}.json"
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))["datasets"]
-        if name not in plain:
-            return
-        other = Terms.of(plain[name]["terms"])
-        scores = {key: math.nan if v is None else v for key, v in plain[name]["rows"][OURS]["mean"].items()}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return {
+            name: (
+                Terms.of(one["terms"]),
+                {key: math.nan if v is None else v for key, v in one["rows"][OURS]["mean"].items()},
+            )
+            for name, one in plain.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ResultError(
             f"{folder} holds no cross-validation ({error}): give a folder with {path.name}"
         ) from None
+
+
+def _set_beside(result: DatasetResult, name: str, folder: Path, allow_mixed: bool) -> None:
+    found = read_beside(folder)
+    if name not in found:
+        return
+    other, scores = found[name]
     differences = result.terms.differences(other)
     if differences and not allow_mixed:
         raise _mixed("this result", str(folder), name, differences)

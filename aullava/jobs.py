@@ -41,6 +41,8 @@ from aullava.training.module import AULightningModule
 from aullava.training.processes import Processes, joined
 from aullava.training.run_folder import (
     EVENTS,
+    RESULT,
+    is_finished,
     new_run,
     update_result,
     versions,
@@ -140,7 +142,12 @@ def evaluate(run: Path, split: Literal["val", "test"], overrides: Sequence[str] 
 
     Returns:
         Flat names such as ``test/synthetic_bp4d/f1_macro`` to values, baselines among them for a test.
+
+    Raises:
+        RunError: there is no fitted run to test, or it has no weights.
     """
+    if split == "test":
+        refuse_unfinished(run)
     config = resolve(run / "config.yaml", overrides, vocabulary()).config
     with joined(config.strategy, config.trainer.accelerator) as processes:
         data = ready_data(config, split, processes)
@@ -161,6 +168,19 @@ def evaluate(run: Path, split: Literal["val", "test"], overrides: Sequence[str] 
     update_result(run, scores)
     keep_findings(data, run)
     return scores
+
+
+def refuse_unfinished(run: Path) -> None:
+    """Nobody is tested before weights, temperatures and thresholds are chosen.
+
+    Raises:
+        RunError: the run was not fitted to its end.
+    """
+    if not is_finished(run):
+        raise RunError(
+            f"{run} was not fitted to its end (it has no {run / RESULT} of a fit): go on with "
+            f"`aullava resume {run}`, or look at its validation people with `aullava validate {run}`"
+        )
 
 
 def score(config: Config, run: Path, data: Mixture, split: Literal["val", "test"]) -> AULightningModule:

@@ -20,7 +20,7 @@ from aullava.evaluation.calibration import UnitCalibration, read_calibration
 from aullava.evaluation.errors import ResultError
 from aullava.report_plots import Curve
 from aullava.subgroup_tables import FILE as SUBGROUPS
-from aullava.training.run_folder import EVENTS
+from aullava.training.run_folder import EVENTS, RESULT, is_finished
 from aullava.vocabulary import vocabulary
 
 
@@ -62,10 +62,11 @@ def read_run(folder: Path) -> Run:
     Raises:
         ResultError: it was not fitted to its end or not tested, or a file in it is damaged.
     """
-    result = _plain(folder, "result.json")
-    if not result:
+    result = _plain(folder, RESULT)
+    if not is_finished(folder):
         raise ResultError(
-            f"{folder} has no result.json: the run was not fitted to its end, `aullava resume` it"
+            f"{folder} was not fitted to its end (it has no {folder / RESULT} of a fit): go on with "
+            f"`aullava resume {folder}`"
         )
     tests = kept_answers(folder, "test")
     if not tests:

@@ -274,6 +274,44 @@ def test_a_bad_table_is_refused_in_one_line(
     assert said in _refusal(capsys, ours, openface, "--labels", labels)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "0.9,0.000",
+            '0.9,"0,5"',
+            "py_feat.csv:2: '0,5' in column 'AU01' has a decimal comma: write a point",
+        ),
+        (
+            "0.9,0.000",
+            "0.9,0,5",
+            "py_feat.csv:2: the row has 7 cells and the header 6 (a decimal comma splits",
+        ),
+        (
+            "0.9,0.000",
+            "0.9, 0.000",
+            "py_feat.csv:2: ' 0.000' in column 'AU01' has stray blanks: take them out",
+        ),
+        (",AU02,", ", AU02,", "py_feat.csv:1: column ' AU02' has stray blanks: take them out"),
+        ("v0,1,", "v0,0,", "py_feat.csv:3: video 'v0:1' stands in line 2 already: keep one face of each"),
+    ],
+)
+def test_bad_cells_of_another_program_are_refused_on_the_command_line(
+    by_video: Path,
+    libreface: Path,
+    py_feat: Path,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    old: str,
+    new: str,
+    said: str,
+) -> None:
+    _swap(py_feat, old, new)
+    out = tmp_path / "out"
+    assert said in _refusal(capsys, libreface, py_feat, "--labels", by_video, "--out", out)
+    assert not out.exists()
+
+
 def test_decimal_commas_and_blanks_in_numbers_are_named(tmp_path: Path) -> None:
     for cell, said in (
         ('"0,5"', "has a decimal comma"),
