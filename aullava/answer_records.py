@@ -24,7 +24,7 @@ from aullava.training.module import Rows
 from aullava.training.run_folder import whole_file, write_text
 from datamodules.action_units import Scale
 from datamodules.base import AUDataModule
-from datamodules.formats import InFormat
+from datamodules.formats import InFormat, thresholds
 from datamodules.mixture import Mixture
 
 FOLDER: Final = "answers"
@@ -64,6 +64,7 @@ def terms_of(member: AUDataModule, limit: int | None = None) -> Terms:
         present_from=PRESENT_FROM.get(scale),
         data=member.index.fingerprint(),
         faces=limit,
+        derived_from=thresholds(dataset) if isinstance(member, InFormat) else None,
     )
 
 

@@ -10,7 +10,8 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,12 +81,19 @@ def _latex(found: CrossValidation) -> str:
                 "",
                 r"\smallskip",
                 r"\parbox{\linewidth}{\footnotesize",
-                *(rf"{latex_text(note)}\par" for note in notes),
+                *(rf"{latex_text(note)}\par" for note in _paragraphs(notes)),
                 "}",
                 r"\end{table}",
                 "",
             ]
     return "\n".join(parts)
+
+
+def _paragraphs(notes: Sequence[str]) -> Iterator[str]:
+    """Sources in one paragraph, and what is to be said of single rows in another; the rest line by line."""
+    for kind, group in groupby(notes, key=lambda note: note[:1] if note[:1] in "(*" else note):
+        said = [note.removeprefix("* ") for note in group]
+        yield ("* " if kind == "*" else "") + "; ".join(said)
 
 
 def _csv(found: CrossValidation) -> str:
@@ -97,31 +105,38 @@ def _csv(found: CrossValidation) -> str:
         for metric in METRICS[result.terms.scale]:
             for row, scores in result.table(metric).items():
                 ends = result.rows[row].intervals if row in result.rows else dict[str, Interval]()
-                beside = _beside(result, row)
+                source, note = _beside(result, row)
+                general = _general(result, row)
                 for code in (*result.terms.aus, "average"):
                     key = f"{metric}_macro" if code == "average" else f"{metric}/{code}"
                     band = ends.get(key)
                     cells = [scores[key], *((math.nan, math.nan) if band is None else (band.low, band.high))]
                     written = ["" if math.isnan(one) else repr(one) for one in cells]
-                    writer.writerow([*where, row.strip(), metric, code, *written, *beside])
+                    notes = [note, *general] if code == "average" else [note]
+                    said = "; ".join(one for one in notes if one)
+                    writer.writerow([*where, row.strip(), metric, code, *written, source, said])
     return table.getvalue()
 
 
+def _quoted(result: DatasetResult, row: str) -> PublishedRow | None:
+    """The published row of this name."""
+    rows = () if result.published is None else result.published.rows
+    return next((one for one in rows if published_name(one) == row), None)
+
+
 def _beside(result: DatasetResult, row: str) -> tuple[str, str]:
-    """Where a row was read, and what is to be said of it; a row of ours may be mixed and nothing else."""
-    mixed = [note for note in result.notes if note.startswith(MIXED)]
-    known = result.published
-    one = None if known is None else next((one for one in known.rows if published_name(one) == row), None)
-    if known is None or one is None:
-        return "", "; ".join(mixed)
-    where = "; ".join(known.sources[key] for key in one.sources)
-    return where, "; ".join(_about(one, [*result.notes, *known.caveats]))
+    """Where a row was read, and what is to be said of it; ours may be mixed and nothing else."""
+    one = _quoted(result, row)
+    if one is None or result.published is None:
+        return "", "; ".join(note for note in result.notes if note.startswith(MIXED))
+    return "; ".join(result.published.sources[key] for key in one.sources), one.caveat
 
 
-def _about(row: PublishedRow, notes: list[str]) -> Iterator[str]:
-    if row.caveat:
-        yield row.caveat
-    yield from notes
+def _general(result: DatasetResult, row: str) -> list[str]:
+    """What is to be said of all published rows; it stands beside their averages."""
+    if result.published is None or _quoted(result, row) is None:
+        return []
+    return [*result.notes, *result.published.caveats]
 
 
 def _json(found: CrossValidation) -> str:

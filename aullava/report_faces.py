@@ -45,8 +45,7 @@ def faces(run: Run) -> Iterator[tuple[str, dict[str, list[Shown]] | str]]:
         if not member.log_images:
             yield member.name, "its faces may not be shown (log_images)"
             continue
-        try:
-            member.prepare_data()
+        try:  # nothing is prepared for a handful of faces: drawing a whole population takes minutes
             yield member.name, _chosen(member, table)
         except (DatasetError, OSError) as error:
             yield member.name, f"its faces cannot be read ({error})"

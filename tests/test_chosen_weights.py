@@ -63,7 +63,7 @@ def _history(run: Path) -> dict[int, float]:
 def test_the_best_validation_is_reported(run: Path) -> None:
     history, result = _history(run), _result(run)
     assert list(history) == list(range(1, STEPS + 1))
-    best = max(history, key=lambda step: (history[step], -step))
+    best = max(history, key=lambda step: (history[step], step))
     assert 1 < best < STEPS  # so that neither the first nor the last would do
     assert (result["weights_step"], result["weights_by"]) == (best, "best")
     assert result["weights_score"] == pytest.approx(history[best])
@@ -189,7 +189,7 @@ def test_errors_are_better_small(by: str, better: float) -> None:
     assert is_better(better, 0.5, by)
     assert is_better(better, None, by)
     assert not is_better(1 - better, 0.5, by)
-    assert not is_better(0.5, 0.5, by)  # of equal ones the earlier
+    assert is_better(0.5, 0.5, by)  # of equal ones the later
 
 
 def test_counts_are_nothing_to_choose_by() -> None:

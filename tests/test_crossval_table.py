@@ -12,7 +12,7 @@ import pytest
 
 from aullava.crossval_files import write_tables
 from aullava.crossval_table import OURS, THRESHOLDED, CrossValidation, told
-from aullava.evaluation.answer_table import AnswerTable
+from aullava.evaluation.answer_table import AnswerTable, Terms
 from aullava.evaluation.calibration import UnitCalibration, fit_calibration
 from aullava.evaluation.errors import ResultError
 from aullava.evaluation.published import published
@@ -87,6 +87,19 @@ def test_published_rows_need_the_same_terms() -> None:
     assert "MIXED: the published rows differ" in shown
 
 
+def test_published_rows_need_the_same_threshold() -> None:
+    found = published(terms(dataset="disfa.presence"))
+    assert found is not None
+    same = terms(dataset="disfa.presence", aus=found.aus, protocol=f"{found.protocols[0]} v1")
+    for cuts in (None, (2.0,) * 8):
+        assert found.differences(replace(same, derived_from=cuts), 3) == []
+    other = replace(same, derived_from=(1.0,) * 8)
+    assert found.differences(other, 3) == ["threshold: present from a level of 1 / 2"]
+    assert other.fingerprint() != same.fingerprint()
+    assert other.differences(same) == ["derived_from: 1.0,1.0,1.0,1.0,1.0,1.0,1.0,1.0 / None"]
+    assert Terms.of(other.plain()) == other
+
+
 def test_published_rows_stand_beside_with_sources_and_caveats(tmp_path: Path) -> None:
     found = published(terms(dataset="bp4d"))
     assert found is not None
@@ -112,7 +125,7 @@ def test_published_rows_stand_beside_with_sources_and_caveats(tmp_path: Path) ->
         assert words.replace("_", r"\_").replace("%", r"\%").replace("&", r"\&") in printed
     assert tex.count(r"\begin{table}") == tex.count(r"\end{table}") == 1
     rows = list(csv.DictReader((tmp_path / "crossval.csv").open()))
-    quoted = {row["row"]: row for row in rows if row["sources"]}
+    quoted = {row["row"]: row for row in rows if row["sources"] and row["au"] == "average"}
     assert len(quoted) == len(found.rows)
     assert quoted["EAC-Net (a)*"]["sources"] == found.sources["a"]
     assert quoted["EAC-Net (a)*"]["notes"].startswith(

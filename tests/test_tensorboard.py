@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -24,7 +25,10 @@ from datamodules import registry
 from datamodules.action_units import BP4D_AUS, DISFA_AUS, FEAFA_AUS
 from tests.tiny_runs import DATASETS, DEMO, small
 
-AUS = dict(zip(DATASETS, (BP4D_AUS, DISFA_AUS, FEAFA_AUS), strict=True))
+LEVELS, DERIVED = "synthetic_disfa", "synthetic_disfa.presence"
+AUS = dict(zip(DATASETS, (BP4D_AUS, DISFA_AUS, FEAFA_AUS), strict=True)) | {DERIVED: DISFA_AUS}
+DECIDED = ("synthetic_bp4d", LEVELS, DERIVED)
+"""Datasets, in their formats, whose answers say what is present."""
 STEPS = 6
 
 
@@ -42,25 +46,30 @@ def _events(run: Path) -> EventAccumulator:
 
 @pytest.fixture(scope="module")
 def events(home: Path) -> EventAccumulator:
-    """Of a fit with two validations; one dataset may not be shown."""
+    """Of a fit with two validations; one dataset is asked in two formats, one may not be shown."""
     words = [*small(home, STEPS), "trainer.val_every=3", "data.datasets.synthetic_feafa.log_images=false"]
+    words += [f"data.datasets.{LEVELS}.formats=[level,presence]"]
     assert main(["fit", DEMO, *words]) == 0
     return _events(home / "runs" / "demo" / "1")
 
 
-def test_scalars(events: EventAccumulator) -> None:
+def test_scalars(events: EventAccumulator, home: Path) -> None:
     tags = set(events.Tags()["scalars"])
     wanted = {"train/loss", *(f"train/loss/{scale}" for scale in ("presence", "level", "intensity"))}
     wanted |= {f"lr-AdamW/{group}" for group in ("projector", "lora")}
     wanted |= {f"gradients/{group}" for group in ("projector", "lora", "total")}
     wanted |= {f"throughput/{rate}" for rate in ("images_per_second", "tokens_per_second", "data_wait_share")}
-    wanted |= {"memory/process_mb"}
+    wanted |= {"memory/process_mb", "val/chosen_by"}
+    wanted |= {"memory/gpu_mb"} if torch.cuda.is_available() else set()
     wanted |= {f"val/{name}/mae_macro" for name in DATASETS[1:]}
     for name, aus in AUS.items():
         wanted |= {f"val/{name}/support/{code}" for code in aus}
         wanted |= {f"val/{name}/invalid_rate", f"val/{name}/answer_diversity"}
-    wanted |= {f"val/{name}/accuracy/{code}" for name in DATASETS[:2] for code in AUS[name]}
-    assert wanted - tags == set()
+    wanted |= {f"val/{name}/accuracy/{code}" for name in DECIDED for code in AUS[name]}
+    result = json.loads((home / "runs" / "demo" / "1" / "result.json").read_text())
+    scores = {key for key, value in result.items() if key.startswith("val/") and value is not None}
+    assert len(scores) > 500  # each score of each Action Unit and their means, where there is support
+    assert (wanted | scores) - tags == set()
     assert [one.step for one in events.Scalars("gradients/total")] == list(range(STEPS))
     for step in range(STEPS):
         parts = [events.Scalars(f"gradients/{group}")[step].value for group in ("projector", "lora")]
@@ -73,9 +82,9 @@ def test_pictures(events: EventAccumulator) -> None:
     assert (
         images
         == {
-            *(f"faces/{name}" for name in DATASETS[:2]),  # and not the one that was withheld
-            *(f"together/{name}" for name in DATASETS[:2]),
-            "reliability/synthetic_bp4d",
+            *(f"faces/{name}" for name in DECIDED),  # and not the one that was withheld
+            *(f"together/{name}" for name in DECIDED),
+            *(f"reliability/{name}" for name in ("synthetic_bp4d", DERIVED)),
         }
     )
     for tag in images:
@@ -86,12 +95,12 @@ def test_pictures(events: EventAccumulator) -> None:
 
 def test_curves_and_texts(events: EventAccumulator) -> None:
     tensors = set(events.Tags()["tensors"])
-    curves = {f"pr/synthetic_bp4d/{code}" for code in BP4D_AUS}
+    curves = {f"pr/{name}/{code}" for name in ("synthetic_bp4d", DERIVED) for code in AUS[name]}
     prompts = {
         f"prompt/{name}/{scale}"
         for name, scale in zip(DATASETS, ("presence", "level", "intensity"), strict=True)
-    }
-    texts = {f"{one}/text_summary" for one in prompts | {f"answers/{name}" for name in DATASETS}}
+    } | {f"prompt/{LEVELS}/presence"}
+    texts = {f"{one}/text_summary" for one in prompts | {f"answers/{name}" for name in AUS}}
     assert curves | texts <= tensors
     assert set(events.PluginTagToContent("pr_curves")) == curves
     tag = "prompt/synthetic_bp4d/presence/text_summary"

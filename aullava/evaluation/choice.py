@@ -57,12 +57,15 @@ def validation_score(scores: Mapping[str, float], by: str, scales: Mapping[str, 
 
 
 def is_better(score: float, than: float | None, by: str) -> bool:
-    """Whether a score beats the best one so far, None for none; of equal ones the earlier stays."""
+    """Whether a score is at least as good as the best one so far, None for none.
+
+    Of equal ones the later counts: a young model that calls nothing present has an F1 of 0 again and again.
+    """
     if math.isnan(score):
         return False
     if than is None:
         return True
-    return score < than if _kind(by) in LOWER else score > than
+    return score <= than if _kind(by) in LOWER else score >= than
 
 
 def to_choose_by(names: Iterable[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """Saves a run between two steps: now and then, after validations, at its end, and when it has to stop.
 
-After a validation that is better than those before it, its weights are kept as ``best.safetensors``, before
+After a validation that is as good as the best before it, its weights are kept as ``best.safetensors``, before
 the snapshot: a run that is killed between the two comes to the same validation again.
 """
 
