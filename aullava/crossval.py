@@ -140,6 +140,8 @@ def _all_done(
     def one(number: int) -> Path:
         place = places.get()
         try:
+            if processes is not None:
+                processes.refuse_to_begin()
             print(f"fold {number} of {count}", flush=True)
             return _done(wanted, number, datasets, processes, _gpu(place) if wanted.jobs > 1 else None)
         finally:

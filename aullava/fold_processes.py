@@ -58,7 +58,7 @@ class FoldProcesses:
             PreemptedError: a signal has stopped it; all is saved.
             ResultError: it failed; it has said why.
         """
-        self._refuse_to_begin()
+        self.refuse_to_begin()
         place = {PARENT: str(self._alive)} | ({} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu})
         command = [sys.executable, "-m", "aullava", *words]
         process = subprocess.Popen(
@@ -70,11 +70,15 @@ class FoldProcesses:
         code = process.wait()
         self._running.discard(process)
         if code:
-            self._refuse_to_begin()
+            self.refuse_to_begin()
             raise _failed(words, code)
 
-    def _refuse_to_begin(self) -> None:
-        """End what this process does, if it was told to."""
+    def refuse_to_begin(self) -> None:
+        """Do nothing more, if this process was told to stop.
+
+        Raises:
+            KeyboardInterrupt, PreemptedError: as `run`.
+        """
         if self.received is signal.SIGINT:
             raise KeyboardInterrupt
         if self.received is not None:

@@ -68,7 +68,7 @@ def test_scalars(events: EventAccumulator, home: Path) -> None:
     wanted |= {f"val/{name}/accuracy/{code}" for name in DECIDED for code in AUS[name]}
     result = json.loads((home / "runs" / "demo" / "1" / "result.json").read_text())
     scores = {key for key, value in result.items() if key.startswith("val/") and value is not None}
-    assert len(scores) > 500  # each score of each Action Unit and their means, where there is support
+    assert len(scores) > 300  # each score of each Action Unit and their means, where there is support
     assert (wanted | scores) - tags == set()
     assert [one.step for one in events.Scalars("gradients/total")] == list(range(STEPS))
     for step in range(STEPS):

@@ -22,6 +22,8 @@ PEOPLE, FRAMES = 5, 8
 TRUTH = np.random.default_rng(0).integers(0, 6, (PEOPLE * FRAMES, 3)).astype(float)  # AU1, AU2, AU12
 NOISE = np.random.default_rng(1).normal(0, 1.5, (4, *TRUTH.shape))
 AMOUNT = np.clip(TRUTH + NOISE, 0, 5).round(2)
+FIRST = f"0.9,{AMOUNT[3, 0, 0] / 5:.3f}"
+"""Of the first row of py-feat's table."""
 
 
 def _write(path: Path, header: str, rows: list[str]) -> Path:
@@ -278,19 +280,19 @@ def test_a_bad_table_is_refused_in_one_line(
     ("old", "new", "said"),
     [
         (
-            "0.9,0.000",
+            FIRST,
             '0.9,"0,5"',
             "py_feat.csv:2: '0,5' in column 'AU01' has a decimal comma: write a point",
         ),
         (
-            "0.9,0.000",
+            FIRST,
             "0.9,0,5",
             "py_feat.csv:2: the row has 7 cells and the header 6 (a decimal comma splits",
         ),
         (
-            "0.9,0.000",
-            "0.9, 0.000",
-            "py_feat.csv:2: ' 0.000' in column 'AU01' has stray blanks: take them out",
+            FIRST,
+            "0.9, 0.5",
+            "py_feat.csv:2: ' 0.5' in column 'AU01' has stray blanks: take them out",
         ),
         (",AU02,", ", AU02,", "py_feat.csv:1: column ' AU02' has stray blanks: take them out"),
         ("v0,1,", "v0,0,", "py_feat.csv:3: video 'v0:1' stands in line 2 already: keep one face of each"),
