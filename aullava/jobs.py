@@ -144,11 +144,13 @@ def evaluate(run: Path, split: Literal["val", "test"], overrides: Sequence[str] 
         Flat names such as ``test/synthetic_bp4d/f1_macro`` to values, baselines among them for a test.
 
     Raises:
-        RunError: there is no fitted run to test, or it has no weights.
+        RunError: there is no fitted run to test, it has no weights, or others are asked for.
     """
     if split == "test":
         refuse_unfinished(run)
     config = resolve(run / "config.yaml", overrides, vocabulary()).config
+    if config.trainer.weights != resolve(run / "config.yaml", (), vocabulary()).config.trainer.weights:
+        raise RunError("trainer.weights is decided when a run is fitted: leave it out")
     with joined(config.strategy, config.trainer.accelerator) as processes:
         data = ready_data(config, split, processes)
         module = score(config, run, data, split)
@@ -284,7 +286,7 @@ def _finished(
 
 
 def _words(by: str) -> str:
-    return "the mean of the validation's scores" if by == BEST else by
+    return "the mean of the validation scores" if by == BEST else by
 
 
 def _record(resolved: Resolved, data: Mixture, run: Path) -> None:

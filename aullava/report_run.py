@@ -17,6 +17,7 @@ from aullava.config.load import resolve
 from aullava.config.schema import Config
 from aullava.evaluation.answer_table import AnswerTable
 from aullava.evaluation.calibration import UnitCalibration, read_calibration
+from aullava.evaluation.choice import BEST
 from aullava.evaluation.errors import ResultError
 from aullava.report_plots import Curve
 from aullava.subgroup_tables import FILE as SUBGROUPS
@@ -36,6 +37,7 @@ class Run:
         curves: tags of TensorBoard's scalars.
         tests: dataset -> answers of its test; `elsewhere`: of tests on other datasets.
         calibration: dataset -> Action Unit -> how its probability is read.
+        weights: which ones were tested, in words.
         subgroups: dataset -> column -> group -> scores and intervals.
     """
 
@@ -49,6 +51,7 @@ class Run:
     tests: dict[str, AnswerTable]
     elsewhere: dict[str, AnswerTable]
     calibration: dict[str, dict[str, UnitCalibration]]
+    weights: str
     subgroups: dict[str, Any]
 
     def scores(self, prefix: str) -> dict[str, float]:
@@ -87,8 +90,20 @@ def read_run(folder: Path) -> Run:
         tests=tests,
         elsewhere=kept_answers(folder, "cross"),
         calibration=read_calibration(folder),
+        weights=_weights(result),
         subgroups=_plain(folder, SUBGROUPS),
     )
+
+
+def _weights(result: Mapping[str, Any]) -> str:
+    """Which weights a run reports; nothing is known of runs that were imported."""
+    if "weights_step" not in result:
+        return ""
+    step, by = result["weights_step"], result["weights_by"]
+    if "weights_score" not in result:
+        return f"weights of the last step, {step}"
+    said = "mean of the validation scores" if by == BEST else by
+    return f"weights of step {step}, the best by {said}: {result['weights_score']:.3f}"
 
 
 def _plain(folder: Path, name: str) -> dict[str, Any]:

@@ -80,6 +80,7 @@ def test_every_verb_takes_these_weights(run: Path, tmp_path: Path) -> None:
     assert main(["validate", str(copy)]) == 0
     assert [(copy / FILE).read_bytes(), answers_path(copy, "val", ONE).read_bytes(), _result(copy)] == before
     assert main(["test", str(copy)]) == 0
+    assert main(["test", str(copy), "trainer.weights=last"]) == 2  # they were chosen
     assert main(["export", str(copy), "--to", str(tmp_path / "model")]) == 0
 
 

@@ -56,6 +56,8 @@ def test_the_page_holds_every_part(page: Path, run: Path) -> None:
         assert part in text
     assert "yes &amp; no" in text
     assert "linear probe" in text
+    result = json.loads((run / "result.json").read_text())
+    assert f"weights of step {result['weights_step']}, the best by mean of the validation scores" in text
     assert "0.250" in text
     result = json.loads((run / "result.json").read_text())
     assert f"{result['test/synthetic_disfa/mae_macro']:.3f}" in text
