@@ -17,7 +17,7 @@ from queue import SimpleQueue
 
 import torch
 
-from aullava.answer_records import kept_answers
+from aullava.answer_records import is_tested, kept_answers
 from aullava.build import build_data
 from aullava.config.changes import changes, flat
 from aullava.config.command_line import GROUPS
@@ -174,7 +174,7 @@ def _done(
     if not is_finished(run):
         settings = [word for word in words if word.partition("=")[0] not in GROUPS]
         resume(run, settings) if processes is None else processes.run("resume", str(run), *settings, gpu=gpu)
-    elif kept_answers(run, "test"):
+    elif is_tested(run):
         print(f"  {run} is there already")
         return run
     evaluate(run, "test") if processes is None else processes.run("test", str(run), gpu=gpu)

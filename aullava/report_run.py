@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from aullava.answer_records import kept_answers
+from aullava.answer_records import LAST_SCORE, kept_answers
 from aullava.config.load import resolve
 from aullava.config.schema import Config
 from aullava.evaluation.answer_table import AnswerTable
@@ -74,6 +74,9 @@ def read_run(folder: Path) -> Run:
     tests = kept_answers(folder, "test")
     if not tests:
         raise ResultError(f"{folder} has no answers of a test: run `aullava test {folder}` first")
+    for name in tests:
+        if f"test/{name}/{LAST_SCORE}" not in result:
+            raise ResultError(f"{folder} was not tested to its end: run `aullava test {folder}` again")
     names = ("config.yaml", "overrides.txt", "versions.json")
     return Run(
         folder=folder,

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from aullava.answer_records import is_tested
 from aullava.cli import main
 from tests.data.folder.data import write
 from tests.source_tree import REPOSITORY
@@ -72,6 +73,16 @@ def test_a_face_that_stands_twice(
     twice = table.column("sample_id")[1].as_py()
     said = _refused([verb[0], str(run), *verb[1:]], tmp_path, capsys)
     assert f"{run / ANSWERS}: sample '{twice}' stands twice (rows 2, {len(table) + 1})" in said
+
+
+def test_a_test_that_was_stopped(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Answers are kept before the scores: without the scores nobody takes them for the whole."""
+    assert is_tested(run)
+    result = json.loads((run / "result.json").read_text())
+    left = {key: value for key, value in result.items() if not key.startswith("test/")}
+    (run / "result.json").write_text(json.dumps(left))
+    assert not is_tested(run)
+    assert f"{run} was not tested to its end" in _refused(["report", str(run)], tmp_path, capsys)
 
 
 def test_a_table_without_rows(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -92,7 +92,16 @@ def is_finished(run: Path) -> bool:
     """
     if "imported" in _known(run / "fingerprint.json"):
         return True
-    return FINISHED in _known(run / RESULT)
+    return FINISHED in known_result(run)
+
+
+def known_result(run: Path) -> dict[str, Any]:
+    """What stands in ``result.json``; nothing if there is none.
+
+    Raises:
+        RunError: the file is there, but is no table of values in JSON.
+    """
+    return _known(run / RESULT)
 
 
 def update_result(run: Path, values: Mapping[str, Any]) -> None:
