@@ -92,7 +92,7 @@ def _lines(table: AnswerTable, at: int) -> Iterator[str]:
     for column in np.argsort(-apart, kind="stable")[:_SAID]:
         if apart[column] > 0.005:
             kind = "missed" if answers[column] < labels[column] else "too much"
-            said, coded = f"{answers[column]:g}", f"{labels[column]:g}"
+            said, coded = (f"{round(one[column], 2):g}" for one in (answers, labels))
             yield f'<b class="{kind[:3]}">{escape(table.aus[column])}</b> {said} for {coded}'
     if not (apart > 0.005).any():
         right = [table.aus[column] for column in np.argsort(-labels) if known[column] and labels[column] > 0]
