@@ -21,13 +21,15 @@ from aullava.evaluation.rows import row_key
 from aullava.evaluation.scores import PRESENT_FROM
 from aullava.evaluation.thresholded import thresholded_scores
 from aullava.training.module import Rows
-from aullava.training.run_folder import whole_file, write_text
+from aullava.training.run_folder import known_result, whole_file, write_text
 from datamodules.action_units import Scale
 from datamodules.base import AUDataModule
-from datamodules.formats import InFormat
+from datamodules.formats import InFormat, thresholds
 from datamodules.mixture import Mixture
 
 FOLDER: Final = "answers"
+LAST_SCORE: Final = "invalid_rate"
+"""A score that every dataset has."""
 Part = Literal["val", "test"]
 
 
@@ -64,6 +66,7 @@ def terms_of(member: AUDataModule, limit: int | None = None) -> Terms:
         present_from=PRESENT_FROM.get(scale),
         data=member.index.fingerprint(),
         faces=limit,
+        derived_from=thresholds(dataset) if isinstance(member, InFormat) else None,
     )
 
 
@@ -89,6 +92,19 @@ def kept_answers(run: Path, folder: str) -> dict[str, AnswerTable]:
     """
     files = sorted((run / FOLDER / folder).glob("*.parquet"))
     return {path.stem: AnswerTable.read(path) for path in files if ".tmp" not in path.name}
+
+
+def is_tested(run: Path) -> bool:
+    """Whether everything that a run was validated on was tested to the end: its scores are written last.
+
+    Raises:
+        RunError: its result.json is damaged.
+    """
+    result = known_result(run)
+    asked = sorted(path.stem for path in (run / FOLDER / "val").glob("*.parquet"))
+    return bool(asked) and all(
+        answers_path(run, "test", name).is_file() and f"test/{name}/{LAST_SCORE}" in result for name in asked
+    )
 
 
 def keep_validation(run: Path, rows: Mapping[str, Rows], data: Mixture, always: bool = False) -> bool:

@@ -22,6 +22,7 @@ from aullava.config.schema import Config, DatasetConfig, FacesConfig
 from aullava.decoding.decoder import Decoder, Reference
 from aullava.decoding.drafts import Reader
 from aullava.decoding.one_pass import OnePass
+from aullava.evaluation.choice import LAST
 from aullava.launch import say_at_last
 from aullava.models.adapters import add_lora
 from aullava.models.errors import ModelError
@@ -43,6 +44,7 @@ from aullava.training.callbacks.progress import StepProgress
 from aullava.training.callbacks.throughput import Throughput
 from aullava.training.callbacks.watchdog import Watchdog
 from aullava.training.module import Asked, AULightningModule
+from aullava.training.run_folder import EVENTS
 from aullava.training.strategies import build_strategy, precision_plugin
 from datamodules import registry
 from datamodules.action_units import Scale
@@ -229,9 +231,14 @@ def build_trainer(
         use_distributed_sampler=False,
         enable_checkpointing=False,
         enable_model_summary=False,
-        logger=TensorBoardLogger(run, name="tensorboard", version="", purge_step=done),
+        logger=TensorBoardLogger(run, name=EVENTS, version="", purge_step=done),
         callbacks=callbacks or [],
     )
+
+
+def chosen_by(config: Config) -> str:
+    """What a run chooses its weights by: with one validation there is nothing to choose."""
+    return LAST if config.trainer.val_every is None else config.trainer.weights
 
 
 def training_callbacks(
@@ -255,10 +262,12 @@ def training_callbacks(
         LearningRateMonitor("step"),
         Throughput(),
         SampleAnswers(),
-        *board_callbacks(config),
+        *board_callbacks(),
         *([] if config.strategy.name == "fsdp" else [GradientCoverage()]),  # its gradients lie in pieces
         FiniteSteps(),
         AnswerCollapse(),
         Watchdog(config.trainer.stuck_after, say_at_last),
-        SaveCheckpoints(run, config.trainer.save_every, flat(config), data, images, seconds),
+        SaveCheckpoints(
+            run, config.trainer.save_every, flat(config), data, images, seconds, chosen_by(config)
+        ),
     ]

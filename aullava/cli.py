@@ -43,9 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_PIPE
     except KeyboardInterrupt:
-        if not launch.leave_note("aullava: interrupted"):
-            print("aullava: interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        return _interrupted()
+    except SystemExit as left:  # Lightning leaves so after Ctrl-C
+        if isinstance(left.__context__, KeyboardInterrupt):
+            return _interrupted()
+        raise
     except Exception as error:
         if not getattr(type(error), "for_user", False):
             if launch.leave_note(traceback.format_exc()):
@@ -54,6 +56,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not launch.leave_note(f"aullava: {_sentence(error)}"):
             print(f"aullava: {_sentence(error)}", file=sys.stderr)
         return int(getattr(error, "exit_code", EXIT_USER))
+
+
+def _interrupted() -> int:
+    if not launch.leave_note("aullava: interrupted"):
+        print("aullava: interrupted", file=sys.stderr)
+    return EXIT_INTERRUPTED
 
 
 def _sentence(error: Exception) -> str:

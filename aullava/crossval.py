@@ -8,28 +8,30 @@ on one of its own. With several devices each fold has processes of its own too.
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
 import torch
 
-from aullava.answer_records import kept_answers
+from aullava.answer_records import is_tested, kept_answers
 from aullava.build import build_data
 from aullava.config.changes import changes, flat
 from aullava.config.command_line import GROUPS
 from aullava.config.load import Resolved, resolve
-from aullava.crossval_table import CrossValidation, told, write_tables
+from aullava.config.schema import Config
+from aullava.crossval_files import write_tables
+from aullava.crossval_table import CrossValidation, read_beside, told
 from aullava.evaluation.answer_table import AnswerTable
 from aullava.evaluation.calibration import UnitCalibration, read_calibration
 from aullava.evaluation.errors import ResultError
+from aullava.fold_processes import FoldProcesses
 from aullava.jobs import evaluate, fit, resume
 from aullava.training.checkpoint import WEIGHTS
-from aullava.training.run_folder import CHECKPOINTS
+from aullava.training.run_folder import CHECKPOINTS, is_finished
 from aullava.vocabulary import vocabulary
 
 
@@ -83,16 +85,20 @@ def run_crossval(
     Raises:
         ResultError: the protocol has one fold, folds of another config are in the folder, several folds
             at a time would want several devices each, or results of other terms cannot share a table.
-        RunError: a fold cannot be fitted or tested.
+        EmptyDatasetError: a fold has nobody to train on, to validate or to test.
+        RunError: a fold cannot be fitted or tested, or a signal stopped it.
     """
     resolved = resolve(experiment, overrides, vocabulary())
     config = resolved.config
     home = out or Path(config.runs_dir) / config.experiment / "crossval"
     if jobs > 1 and config.strategy.devices * config.strategy.nodes > 1:
         raise ResultError("--jobs is for folds on one device each: leave it, or write strategy=single")
+    for folder in beside:
+        read_beside(folder)  # so that a mistyped one is not found after the last fold
     wanted = Wanted(experiment, tuple(overrides), home, jobs)
     count, datasets = _folds(resolved)
-    runs = _all_done(wanted, count, datasets)
+    with FoldProcesses() if _apart(wanted, config) else nullcontext() as processes:
+        runs = _all_done(wanted, count, datasets, processes)
     found = CrossValidation.of(_tables(runs), _calibrations(runs), beside, allow_mixed)
     write_tables(found, home)
     return told(found) + f"written: {home / 'crossval.txt'}, .md, .tex, .csv, .json\n"
@@ -106,6 +112,8 @@ def _folds(resolved: Resolved) -> tuple[int, list[str]]:
     counts = {}
     for one in data.datasets:
         protocol = one.protocol(one.settings.protocol or one.protocols[0], one.index.people())
+        for number in range(1, len(protocol.folds) + 1):
+            protocol.split(one.index.people(), number)  # an empty fold is refused now, not days later
         counts[one.name] = len(protocol.folds)
     several = {name: count for name, count in counts.items() if count > 1}
     said = ", ".join(f"{name} {count}" for name, count in counts.items())
@@ -116,7 +124,14 @@ def _folds(resolved: Resolved) -> tuple[int, list[str]]:
     return next(iter(several.values())), list(several)
 
 
-def _all_done(wanted: Wanted, count: int, datasets: Sequence[str]) -> dict[int, Path]:
+def _apart(wanted: Wanted, config: Config) -> bool:
+    """Whether folds run in processes of their own."""
+    return wanted.jobs > 1 or config.strategy.devices > 1
+
+
+def _all_done(
+    wanted: Wanted, count: int, datasets: Sequence[str], processes: FoldProcesses | None
+) -> dict[int, Path]:
     """The tested run of every fold. One that fails lets those that run end; those that wait do not begin."""
     places = SimpleQueue[int]()
     for place in range(wanted.jobs):
@@ -125,8 +140,10 @@ def _all_done(wanted: Wanted, count: int, datasets: Sequence[str]) -> dict[int, 
     def one(number: int) -> Path:
         place = places.get()
         try:
+            if processes is not None:
+                processes.refuse_to_begin()
             print(f"fold {number} of {count}", flush=True)
-            return _done(wanted, number, datasets, place)
+            return _done(wanted, number, datasets, processes, _gpu(place) if wanted.jobs > 1 else None)
         finally:
             places.put(place)
 
@@ -141,28 +158,32 @@ def _all_done(wanted: Wanted, count: int, datasets: Sequence[str]) -> dict[int, 
             raise
 
 
-def _done(wanted: Wanted, number: int, datasets: Sequence[str], place: int) -> Path:
-    """The tested run of one fold; whatever of it is missing is done now."""
-    resolved = wanted.fold(number, datasets)
-    apart = wanted.jobs > 1 or resolved.config.strategy.devices > 1
-    gpu = _gpu(place) if wanted.jobs > 1 else None
-    words = wanted.words(number, datasets)
-    run = _last_run(wanted.out / f"fold{number}", resolved)
-    if run is None:
-        run = _fitted(wanted, words, number, gpu) if apart else fit(resolved)
-    elif kept_answers(run, "test"):
+def _done(
+    wanted: Wanted, number: int, datasets: Sequence[str], processes: FoldProcesses | None, gpu: str | None
+) -> Path:
+    """The tested run of one fold; whatever of it is missing is done now, in other processes if there are."""
+    resolved, words = wanted.fold(number, datasets), wanted.words(number, datasets)
+    home = wanted.out / f"fold{number}"
+    run = _last_run(home, resolved)
+    if run is None and processes is None:
+        run = fit(resolved)
+    elif run is None and processes is not None:
+        processes.run("fit", str(wanted.experiment), *words, gpu=gpu)
+        run = home / str(_numbers(home)[-1])
+    assert run is not None
+    if not is_finished(run):
+        settings = [word for word in words if word.partition("=")[0] not in GROUPS]
+        resume(run, settings) if processes is None else processes.run("resume", str(run), *settings, gpu=gpu)
+    elif is_tested(run):
         print(f"  {run} is there already")
         return run
-    elif not (run / "result.json").is_file():
-        settings = [word for word in words if word.partition("=")[0] not in GROUPS]
-        _aullava("resume", str(run), *settings, gpu=gpu) if apart else resume(run, settings)
-    _aullava("test", str(run), gpu=gpu) if apart else evaluate(run, "test")
+    evaluate(run, "test") if processes is None else processes.run("test", str(run), gpu=gpu)
     return run
 
 
 def _last_run(home: Path, resolved: Resolved) -> Path | None:
     """The run of a fold that is there already; None: none, or none that can go on."""
-    numbers = sorted(int(one.name) for one in home.glob("*") if one.name.isdecimal())
+    numbers = _numbers(home)
     if not numbers:
         return None
     run = home / str(numbers[-1])
@@ -177,10 +198,9 @@ def _last_run(home: Path, resolved: Resolved) -> Path | None:
     return run if trained else None
 
 
-def _fitted(wanted: Wanted, words: Sequence[str], number: int, gpu: str | None) -> Path:
-    _aullava("fit", str(wanted.experiment), *words, gpu=gpu)
-    home = wanted.out / f"fold{number}"
-    return home / str(max(int(one.name) for one in home.glob("*") if one.name.isdecimal()))
+def _numbers(home: Path) -> list[int]:
+    """Of the runs of a fold, the newest last."""
+    return sorted(int(one.name) for one in home.glob("*") if one.name.isdecimal())
 
 
 def _gpu(place: int) -> str | None:
@@ -190,25 +210,6 @@ def _gpu(place: int) -> str | None:
     names = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
     names = names or [str(number) for number in range(torch.cuda.device_count())]
     return names[place % len(names)]
-
-
-def _aullava(*words: str, gpu: str | None = None) -> None:
-    """A verb in processes of its own.
-
-    Args:
-        words: of the command line.
-        gpu: the only one that it sees; None: those that this process sees.
-
-    Raises:
-        ResultError: it failed; it has said why.
-    """
-    place = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}
-    command = [sys.executable, "-m", "aullava", *words]
-    code = subprocess.run(command, env=os.environ | place, check=False).returncode
-    if code:
-        raise ResultError(
-            f"`aullava {' '.join(words[:2])}` ended with exit code {code}: see what it said above"
-        )
 
 
 def _tables(runs: Mapping[int, Path]) -> dict[str, dict[int, AnswerTable]]:

@@ -1,34 +1,35 @@
-"""The tables of a cross-validation: ours, the floor, what was published; as text and as files."""
+"""The results of a cross-validation beside the floor and what was published, and their table as text."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from aullava.evaluation.answer_table import AnswerTable, Terms
-from aullava.evaluation.bootstrap import Interval
 from aullava.evaluation.calibration import UnitCalibration
 from aullava.evaluation.errors import ResultError
 from aullava.evaluation.fold_scores import METRICS, FoldScores, constant, fold_scores
 from aullava.evaluation.published import Published, PublishedRow, published
-from aullava.evaluation.tables import STYLES, latex_table, markdown_table, text_table
+from aullava.evaluation.tables import STYLES, text_table
 from aullava.evaluation.thresholded import thresholded_answers
-from aullava.training.run_folder import write_text
 from datamodules.action_units import UNKNOWN
 
 OURS: Final = "AU-LLaVA"
 THRESHOLDED: Final = "AU-LLaVA, thresholded"
 FLOORS: Final = {"f1": ("always present", None), "mae": ("always 0", 0.0)}
 _FLOOR_NAMES: Final = tuple(name for name, _ in FLOORS.values())
+PUBLISHED: Final = "f1"
+"""The metric of all published rows."""
 NAME: Final = "crossval"
+"""Of the files, before the dot."""
 WIDTH: Final = 100
+MIXED: Final = "MIXED"
+"""What a note begins with that says in what the rows of a table differ."""
 Scores = Mapping[str, float]
 
 
@@ -111,21 +112,12 @@ def told(found: CrossValidation) -> str:
     """The tables for a terminal."""
     parts = []
     for result in found.results.values():
-        parts += [f"\n{line}" for line in _heading(result)]
+        parts += [f"\n{line}" for line in heading(result)]
         for metric in METRICS[result.terms.scale]:
             parts.append("\n\n" + _text(result, metric))
-            parts += [f"{line}\n" for line in _intervals(result, metric)]
-        parts += [f"{wrap}\n" for line in _footnotes(result) for wrap in textwrap.wrap(line, WIDTH)]
+            parts += [f"{line}\n" for line in intervals(result, metric)]
+        parts += [f"{wrap}\n" for line in footnotes(result) for wrap in textwrap.wrap(line, WIDTH)]
     return "".join(parts)
-
-
-def write_tables(found: CrossValidation, folder: Path) -> None:
-    """Write ``crossval.txt``, ``.md``, ``.tex``, ``.csv`` and ``.json``, each whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    texts = {".txt": told(found).lstrip("\n"), ".md": _markdown(found), ".tex": _latex(found)}
-    texts |= {".csv": _csv(found), ".json": _json(found)}
-    for suffix, text in texts.items():
-        write_text(folder / f"{NAME}{suffix}", text)
 
 
 def _result(
@@ -140,7 +132,7 @@ def _result(
         differences = first.terms.differences(table.terms)
         if differences and (not allow_mixed or table.aus != first.aus):
             raise _mixed(f"fold {first_fold}", f"fold {fold}", name, differences)
-        notes += [f"MIXED: fold {fold} differs from fold {first_fold}: {'; '.join(differences)}"] * bool(
+        notes += [f"{MIXED}: fold {fold} differs from fold {first_fold}: {'; '.join(differences)}"] * bool(
             differences
         )
     rows = {OURS: fold_scores(tables)}
@@ -158,18 +150,33 @@ def _result(
     return DatasetResult(first.terms, faces, people, rows, notes=notes)
 
 
-def _set_beside(result: DatasetResult, name: str, folder: Path, allow_mixed: bool) -> None:
+def read_beside(folder: Path) -> dict[str, tuple[Terms, dict[str, float]]]:
+    """Terms and scores of another cross-validation, by dataset.
+
+    Raises:
+        ResultError: the folder holds none.
+    """
     path = folder / f"{NAME}.json"
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))["datasets"]
-        if name not in plain:
-            return
-        other = Terms.of(plain[name]["terms"])
-        scores = {key: math.nan if v is None else v for key, v in plain[name]["rows"][OURS]["mean"].items()}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return {
+            name: (
+                Terms.of(one["terms"]),
+                {key: math.nan if v is None else v for key, v in one["rows"][OURS]["mean"].items()},
+            )
+            for name, one in plain.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ResultError(
             f"{folder} holds no cross-validation ({error}): give a folder with {path.name}"
         ) from None
+
+
+def _set_beside(result: DatasetResult, name: str, folder: Path, allow_mixed: bool) -> None:
+    found = read_beside(folder)
+    if name not in found:
+        return
+    other, scores = found[name]
     differences = result.terms.differences(other)
     if differences and not allow_mixed:
         raise _mixed("this result", str(folder), name, differences)
@@ -178,7 +185,7 @@ def _set_beside(result: DatasetResult, name: str, folder: Path, allow_mixed: boo
     }
     result.extra[folder.name] = missing | scores
     if differences:
-        result.notes.append(f"MIXED: {folder.name} differs: {'; '.join(differences)}")
+        result.notes.append(f"{MIXED}: {folder.name} differs: {'; '.join(differences)}")
 
 
 def _add_published(result: DatasetResult, allow_mixed: bool) -> None:
@@ -193,13 +200,13 @@ def _add_published(result: DatasetResult, allow_mixed: bool) -> None:
         )
         return
     if differences:
-        result.notes.append(f"MIXED: the published rows differ: {said}")
+        result.notes.append(f"{MIXED}: the published rows differ: {said}")
     if found.faces is not None and found.faces != result.faces:
         result.notes.append(f"faces: {result.faces:,} here, {found.faces:,} in the published protocol")
     if found.floor is not None:
         result.notes.append(f"always present, in the published protocol: F1 x 100 {found.floor}")
     for row in found.rows:
-        result.extra[_published_name(row)] = row.as_scores(result.terms.aus)
+        result.extra[published_name(row)] = row.as_scores(result.terms.aus)
     result.published = found
 
 
@@ -210,11 +217,13 @@ def _mixed(one: str, other: str, name: str, differences: Sequence[str]) -> Resul
     )
 
 
-def _published_name(row: PublishedRow) -> str:
+def published_name(row: PublishedRow) -> str:
+    """Of its row in a table: with the keys of its sources, and a star if something is to be said of it."""
     return f"{row.name} ({','.join(row.sources)}){'*' if row.caveat else ''}"
 
 
-def _heading(result: DatasetResult) -> list[str]:
+def heading(result: DatasetResult) -> list[str]:
+    """What was tested, and its fingerprint."""
     terms = result.terms
     rule = "" if terms.present_from is None else f", present from {terms.present_from:g}"
     return [
@@ -228,7 +237,8 @@ def _text(result: DatasetResult, metric: str) -> str:
     return text_table(result.table(metric), result.terms.aus, metric, WIDTH, result.groups())
 
 
-def _intervals(result: DatasetResult, metric: str) -> Iterator[str]:
+def intervals(result: DatasetResult, metric: str) -> Iterator[str]:
+    """Our averages with the ends of their intervals."""
     title, factor, decimals = STYLES[metric]
     for name, scores in result.rows.items():
         if name in (OURS, THRESHOLDED) and (found := scores.intervals.get(f"{metric}_macro")) is not None:
@@ -237,86 +247,11 @@ def _intervals(result: DatasetResult, metric: str) -> Iterator[str]:
             yield f"{name}: {title} {mean} [{low}, {high}], 95 % of the draws of people"
 
 
-def _footnotes(result: DatasetResult) -> Iterator[str]:
+def footnotes(result: DatasetResult, metric: str = PUBLISHED) -> Iterator[str]:
+    """What must be read with a table: notes, and below published rows their sources and caveats."""
     yield from result.notes
-    if result.published is None:
+    if result.published is None or metric != PUBLISHED:
         return
     yield from (f"({key}) {where}" for key, where in result.published.sources.items())
     yield from (f"* {row.name}: {row.caveat}" for row in result.published.rows if row.caveat)
     yield from result.published.caveats
-
-
-def _markdown(found: CrossValidation) -> str:
-    parts = []
-    for result in found.results.values():
-        dataset, fingerprint = _heading(result)
-        parts.append(f"## {dataset}\n\n`{fingerprint}`\n")
-        for metric in METRICS[result.terms.scale]:
-            parts.append(markdown_table(result.table(metric), result.terms.aus, metric))
-            parts.append("\n".join(f"* {line}" for line in _intervals(result, metric)) + "\n")
-        parts.append("\n".join(f"* {line.removeprefix('* ')}" for line in _footnotes(result)) + "\n")
-    return "\n".join(parts)
-
-
-def _latex(found: CrossValidation) -> str:
-    parts = []
-    for result in found.results.values():
-        parts += [f"% {line}" for line in _heading(result)]
-        for metric in METRICS[result.terms.scale]:
-            parts.append(latex_table(result.table(metric), result.terms.aus, metric, result.groups()))
-            parts += [f"% {line}" for line in _intervals(result, metric)]
-        parts += [f"% {line}" for line in _footnotes(result)]
-    return "\n".join(parts) + "\n"
-
-
-def _csv(found: CrossValidation) -> str:
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["dataset", "fingerprint", "row", "metric", "au", "value", "low", "high"])
-    for name, result in found.results.items():
-        where = [name, result.terms.fingerprint()]
-        for metric in METRICS[result.terms.scale]:
-            for row, scores in result.table(metric).items():
-                ends = result.rows[row].intervals if row in result.rows else dict[str, Interval]()
-                for code in (*result.terms.aus, "average"):
-                    key = f"{metric}_macro" if code == "average" else f"{metric}/{code}"
-                    band = ends.get(key)
-                    cells = (
-                        [scores[key], math.nan, math.nan]
-                        if band is None
-                        else [scores[key], band.low, band.high]
-                    )
-                    written = ["" if math.isnan(one) else repr(one) for one in cells]
-                    writer.writerow([*where, row.strip(), metric, code, *written])
-    return table.getvalue()
-
-
-def _json(found: CrossValidation) -> str:
-    plain: dict[str, Any] = {"datasets": {}}
-    for name, result in found.results.items():
-        rows = {
-            row: {
-                "mean": scores.mean,
-                "folds": scores.folds,
-                "intervals": {key: [one.low, one.high] for key, one in scores.intervals.items()},
-            }
-            for row, scores in result.rows.items()
-        }
-        plain["datasets"][name] = {
-            "fingerprint": result.terms.fingerprint(),
-            "terms": result.terms.plain(),
-            "faces": result.faces,
-            "people": result.people,
-            "rows": rows,
-            "beside": {key: dict(scores) for key, scores in result.extra.items()},
-            "notes": list(_footnotes(result)),
-        }
-    return json.dumps(_without_nan(plain), indent=1, ensure_ascii=False) + "\n"
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _without_nan(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(one) for one in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

@@ -22,7 +22,7 @@ from aullava.evaluation.errors import ResultError
 from aullava.evaluation.fold_scores import METRICS, FoldScores, constant, fold_scores
 from aullava.evaluation.tables import STYLES, text_table
 from aullava.evaluation.thresholded import thresholded_answers, thresholded_scores
-from aullava.jobs import score
+from aullava.jobs import refuse_unfinished, score
 from aullava.parts import ready_data
 from aullava.training.processes import joined
 from aullava.training.run_folder import update_result
@@ -49,7 +49,9 @@ def run_elsewhere(run: Path, overrides: Sequence[str]) -> str:
 
     Raises:
         ResultError: no Action Unit or no format in common, or nobody who is new to the run.
+        RunError: the run was not fitted to its end.
     """
+    refuse_unfinished(run)
     own = resolve(run / "config.yaml", (), vocabulary()).config
     config = resolve_elsewhere(run / "config.yaml", overrides, vocabulary()).config
     with joined(config.strategy, config.trainer.accelerator) as processes:

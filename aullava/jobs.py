@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from lightning import Trainer, seed_everything
 
@@ -18,23 +18,38 @@ from aullava.build import (
     build_model,
     build_module,
     build_trainer,
+    chosen_by,
     training_callbacks,
 )
+from aullava.config.changes import flat
 from aullava.config.load import Resolved, resolve
+from aullava.config.rules import SHARDED
 from aullava.config.schema import Config
 from aullava.config.show import save
 from aullava.dataset_findings import keep_findings
+from aullava.evaluation.choice import BEST, LAST
 from aullava.kept_features import keep_features
 from aullava.models.vision import ImagePreprocessor
 from aullava.parts import fresh_parts, ready_data
 from aullava.probe_files import KeptProbes, save_probes
 from aullava.resumption import for_this_world, refuse_another_run
+from aullava.training.callbacks.checkpoints import choose
 from aullava.training.callbacks.go_on import GoOn
-from aullava.training.checkpoint import load_weights, save_weights
+from aullava.training.callbacks.hparams import log_final
+from aullava.training.checkpoint import chosen_validation, load_weights, save_weights
 from aullava.training.errors import RunError
 from aullava.training.module import AULightningModule
 from aullava.training.processes import Processes, joined
-from aullava.training.run_folder import new_run, update_result, versions, write_json, write_text
+from aullava.training.run_folder import (
+    EVENTS,
+    RESULT,
+    is_finished,
+    new_run,
+    update_result,
+    versions,
+    write_json,
+    write_text,
+)
 from aullava.training.snapshots import newest_snapshot, remove_drafts
 from aullava.training.strategies import refuse_machine
 from aullava.vocabulary import vocabulary
@@ -70,8 +85,9 @@ def fit(resolved: Resolved) -> Path:
             print_parameters(module.model.parameter_report())
         images = config.data.batch_size * processes.size
         beside = training_callbacks(config, run, data.fingerprint(), images)
-        module = _train(build_trainer(config, run, module.model, beside), module, data, config, processes)
-    return _finished(run, parts.data, module, processes, time.monotonic() - started)
+        _train(build_trainer(config, run, module.model, beside), module, data, config, processes)
+        module = _reported(module, data, config, run, processes)
+    return _finished(run, parts.data, module, config, processes, time.monotonic() - started)
 
 
 def resume(run: Path, overrides: Sequence[str] = ()) -> Path:
@@ -108,10 +124,14 @@ def resume(run: Path, overrides: Sequence[str] = ()) -> Path:
         trainer = build_trainer(config, run, model, [GoOn(snapshot), *beside], snapshot.step + 1)
         if snapshot.step >= config.trainer.max_steps:
             _score(module, data, config, run, "val")
+            module.rows_step = snapshot.step
+            if processes.writes and chosen_by(config) != LAST:  # it was stopped before it looked at them
+                choose(module, snapshot.weights, run, snapshot.step, chosen_by(config))
         else:
             print(f"{run} goes on after step {snapshot.step} of {config.trainer.max_steps}")
-            module = _train(trainer, module, data, config, processes)
-    return _finished(run, data, module, processes, snapshot.seconds + time.monotonic() - started)
+            _train(trainer, module, data, config, processes)
+        module = _reported(module, data, config, run, processes)
+    return _finished(run, data, module, declared, processes, snapshot.seconds + time.monotonic() - started)
 
 
 def evaluate(run: Path, split: Literal["val", "test"], overrides: Sequence[str] = ()) -> dict[str, float]:
@@ -124,8 +144,15 @@ def evaluate(run: Path, split: Literal["val", "test"], overrides: Sequence[str] 
 
     Returns:
         Flat names such as ``test/synthetic_bp4d/f1_macro`` to values, baselines among them for a test.
+
+    Raises:
+        RunError: there is no fitted run to test, it has no weights, or others are asked for.
     """
+    if split == "test":
+        refuse_unfinished(run)
     config = resolve(run / "config.yaml", overrides, vocabulary()).config
+    if config.trainer.weights != resolve(run / "config.yaml", (), vocabulary()).config.trainer.weights:
+        raise RunError("trainer.weights is decided when a run is fitted: leave it out")
     with joined(config.strategy, config.trainer.accelerator) as processes:
         data = ready_data(config, split, processes)
         module = score(config, run, data, split)
@@ -145,6 +172,19 @@ def evaluate(run: Path, split: Literal["val", "test"], overrides: Sequence[str] 
     update_result(run, scores)
     keep_findings(data, run)
     return scores
+
+
+def refuse_unfinished(run: Path) -> None:
+    """Nobody is tested before weights, temperatures and thresholds are chosen.
+
+    Raises:
+        RunError: the run was not fitted to its end.
+    """
+    if not is_finished(run):
+        raise RunError(
+            f"{run} was not fitted to its end (it has no {run / RESULT} of a fit): go on with "
+            f"`aullava resume {run}`, or look at its validation people with `aullava validate {run}`"
+        )
 
 
 def score(config: Config, run: Path, data: Mixture, split: Literal["val", "test"]) -> AULightningModule:
@@ -175,11 +215,8 @@ def print_parameters(report: dict[str, dict[str, int]]) -> None:
 
 def _train(
     trainer: Trainer, module: AULightningModule, data: Mixture, config: Config, processes: Processes
-) -> AULightningModule:
-    """Run the steps; every process draws other dropout.
-
-    Returns:
-        The module with the scores of the last validation.
+) -> None:
+    """Run the steps; every process draws other dropout. The module has the scores of the last validation.
 
     Raises:
         RunError: a loader process is gone; whatever else goes wrong says so itself.
@@ -198,14 +235,25 @@ def _train(
             f"a loader process was lost ({reason}): if memory ran out, lower data.num_workers; "
             f"go on with `aullava resume {trainer.default_root_dir}`"
         ) from None
-    if config.strategy.name != "fsdp":
+
+
+def _reported(
+    module: AULightningModule, data: Mixture, config: Config, run: Path, processes: Processes
+) -> AULightningModule:
+    """The module with the answers of the weights that the run reports.
+
+    These need not be the last ones. PyTorch's older engine (fsdp) has not answered at all: whole copies do.
+    """
+    chosen = processes.told(chosen_validation(run) if processes.writes else None)
+    step = config.trainer.max_steps if chosen is None else chosen.step
+    if step == module.rows_step:
         return module
-    # The older engine cannot answer: whole copies do, of the weights that were saved.
-    run, model = Path(trainer.default_root_dir), build_model(config)
-    load_weights(model, run)
-    whole = build_module(config, model, module.collator, data)
-    _score(whole, data, config, run, "val")
-    return whole
+    if config.strategy.name in SHARDED:
+        module = build_module(config, build_model(config), module.collator, data)
+    load_weights(module.model, run)
+    _score(module, data, config, run, "val")
+    module.rows_step = step
+    return module
 
 
 def _score(module: AULightningModule, data: Mixture, config: Config, run: Path, split: str) -> None:
@@ -217,14 +265,30 @@ def _score(module: AULightningModule, data: Mixture, config: Config, run: Path, 
 
 
 def _finished(
-    run: Path, data: Mixture, module: AULightningModule, processes: Processes, seconds: float
+    run: Path,
+    data: Mixture,
+    module: AULightningModule,
+    config: Config,
+    processes: Processes,
+    seconds: float,
 ) -> Path:
     """Write down the scores of a fit, its answers about validation people, and what was found in its data."""
-    if processes.writes:
-        keep_validation(run, module.rows, data, always=True)
-        update_result(run, {**module.scores, "seconds": round(seconds, 1)})
-        keep_findings(data, run)
+    if not processes.writes:
+        return run
+    keep_validation(run, module.rows, data, always=True)
+    chosen = chosen_validation(run)
+    about: dict[str, Any] = {"weights_step": module.rows_step, "weights_by": LAST}
+    if chosen is not None:
+        about |= {"weights_by": chosen.by, "weights_score": chosen.score}
+        print(f"weights: those of step {chosen.step}, the best by {_words(chosen.by)}: {chosen.score:.4f}")
+    update_result(run, {**module.scores, **about, "seconds": round(seconds, 1)})
+    log_final(run / EVENTS, flat(config), module.scores, module.rows_step)
+    keep_findings(data, run)
     return run
+
+
+def _words(by: str) -> str:
+    return "the mean of the validation scores" if by == BEST else by
 
 
 def _record(resolved: Resolved, data: Mixture, run: Path) -> None:

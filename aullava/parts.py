@@ -10,7 +10,7 @@ from aullava.build import build_collator, build_data, build_model, build_module
 from aullava.config.schema import Config
 from aullava.dataset_findings import tell_findings
 from aullava.kept_features import keep_features
-from aullava.run_checks import refuse_few_faces, refuse_long_questions
+from aullava.run_checks import refuse_few_faces, refuse_long_questions, refuse_unknown_choice
 from aullava.stages import start_weights
 from aullava.text.collate import Collator
 from aullava.training.module import AULightningModule
@@ -47,6 +47,7 @@ def fresh_parts(config: Config, processes: Processes) -> Parts:
 
     Raises:
         RunError: a batch is larger than a dataset.
+            Or weights would be chosen by a score that there is none of.
         ContextLengthError: a question is too long.
     """
     data = ready_data(config, "fit", processes)
@@ -59,6 +60,7 @@ def fresh_parts(config: Config, processes: Processes) -> Parts:
     start_weights(config, model, collator, data, processes)
     processes.same(model.trainable_state_dict())
     module = build_module(config, model, collator, data)
+    refuse_unknown_choice(config.trainer.weights, module.datasets)
     _try_questions(data, collator)
     keep_features(config, module, data, processes)
     return Parts(data, module)

@@ -45,8 +45,7 @@ def faces(run: Run) -> Iterator[tuple[str, dict[str, list[Shown]] | str]]:
         if not member.log_images:
             yield member.name, "its faces may not be shown (log_images)"
             continue
-        try:
-            member.prepare_data()
+        try:  # nothing is prepared for a handful of faces: drawing a whole population takes minutes
             yield member.name, _chosen(member, table)
         except (DatasetError, OSError) as error:
             yield member.name, f"its faces cannot be read ({error})"
@@ -93,7 +92,7 @@ def _lines(table: AnswerTable, at: int) -> Iterator[str]:
     for column in np.argsort(-apart, kind="stable")[:_SAID]:
         if apart[column] > 0.005:
             kind = "missed" if answers[column] < labels[column] else "too much"
-            said, coded = f"{answers[column]:g}", f"{labels[column]:g}"
+            said, coded = (f"{round(one[column], 2):g}" for one in (answers, labels))
             yield f'<b class="{kind[:3]}">{escape(table.aus[column])}</b> {said} for {coded}'
     if not (apart > 0.005).any():
         right = [table.aus[column] for column in np.argsort(-labels) if known[column] and labels[column] > 0]

@@ -115,6 +115,8 @@ def _about(run: Run) -> Iterator[str]:
 
 
 def _prints(run: Run) -> Iterator[str]:
+    if run.weights:
+        yield f'<p class="s">{escape(run.weights)}</p>'
     for key, value in run.prints.items():
         if isinstance(value, str | int):
             yield f'<span class="chip">{escape(key)} {escape(str(value))}</span>'

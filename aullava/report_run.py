@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from aullava.answer_records import kept_answers
+from aullava.answer_records import LAST_SCORE, kept_answers
 from aullava.config.load import resolve
 from aullava.config.schema import Config
 from aullava.evaluation.answer_table import AnswerTable
 from aullava.evaluation.calibration import UnitCalibration, read_calibration
+from aullava.evaluation.choice import BEST
 from aullava.evaluation.errors import ResultError
 from aullava.report_plots import Curve
 from aullava.subgroup_tables import FILE as SUBGROUPS
+from aullava.training.run_folder import EVENTS, RESULT, is_finished
 from aullava.vocabulary import vocabulary
 
 
@@ -35,6 +37,7 @@ class Run:
         curves: tags of TensorBoard's scalars.
         tests: dataset -> answers of its test; `elsewhere`: of tests on other datasets.
         calibration: dataset -> Action Unit -> how its probability is read.
+        weights: which ones were tested, in words.
         subgroups: dataset -> column -> group -> scores and intervals.
     """
 
@@ -48,6 +51,7 @@ class Run:
     tests: dict[str, AnswerTable]
     elsewhere: dict[str, AnswerTable]
     calibration: dict[str, dict[str, UnitCalibration]]
+    weights: str
     subgroups: dict[str, Any]
 
     def scores(self, prefix: str) -> dict[str, float]:
@@ -61,14 +65,18 @@ def read_run(folder: Path) -> Run:
     Raises:
         ResultError: it was not fitted to its end or not tested, or a file in it is damaged.
     """
-    result = _plain(folder, "result.json")
-    if not result:
+    result = _plain(folder, RESULT)
+    if not is_finished(folder):
         raise ResultError(
-            f"{folder} has no result.json: the run was not fitted to its end, `aullava resume` it"
+            f"{folder} was not fitted to its end (it has no {folder / RESULT} of a fit): go on with "
+            f"`aullava resume {folder}`"
         )
     tests = kept_answers(folder, "test")
     if not tests:
         raise ResultError(f"{folder} has no answers of a test: run `aullava test {folder}` first")
+    for name in tests:
+        if f"test/{name}/{LAST_SCORE}" not in result:
+            raise ResultError(f"{folder} was not tested to its end: run `aullava test {folder}` again")
     names = ("config.yaml", "overrides.txt", "versions.json")
     return Run(
         folder=folder,
@@ -81,12 +89,24 @@ def read_run(folder: Path) -> Run:
             for key, v in result.items()
             if v is None or isinstance(v, int | float)
         },
-        curves=_curves(folder / "tensorboard"),
+        curves=_curves(folder / EVENTS),
         tests=tests,
         elsewhere=kept_answers(folder, "cross"),
         calibration=read_calibration(folder),
+        weights=_weights(result),
         subgroups=_plain(folder, SUBGROUPS),
     )
+
+
+def _weights(result: Mapping[str, Any]) -> str:
+    """Which weights a run reports; nothing is known of runs that were imported."""
+    if "weights_step" not in result:
+        return ""
+    step, by = result["weights_step"], result["weights_by"]
+    if "weights_score" not in result:
+        return f"weights of the last step, {step}"
+    said = "mean of the validation scores" if by == BEST else by
+    return f"weights of step {step}, the best by {said}: {result['weights_score']:.3f}"
 
 
 def _plain(folder: Path, name: str) -> dict[str, Any]:

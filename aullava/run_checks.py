@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
 
+import numpy as np
+import torch
+
+from aullava.config.words import hint
+from aullava.evaluation.choice import BEST, LAST, to_choose_by
+from aullava.evaluation.scores import ScoreBook
 from aullava.text.collate import Collator
 from aullava.text.errors import ContextLengthError
 from aullava.training.errors import RunError
+from aullava.training.module import Asked
 from datamodules.action_units import UNKNOWN
 from datamodules.base import AUDataModule
 from datamodules.mixture import Mixture
@@ -26,6 +33,29 @@ def refuse_few_faces(data: Mixture, batch_size: int, processes: int) -> None:
                 f"dataset '{member.name}' has {faces} training faces, fewer than data.batch_size {batch_size}"
                 f"{several}: write at most data.batch_size={faces // processes}"
             )
+
+
+def refuse_unknown_choice(by: str, datasets: Sequence[Asked]) -> None:
+    """Refuse to choose weights by a score that no validation will have.
+
+    Args:
+        by: trainer.weights.
+        datasets: what is asked of each.
+
+    Raises:
+        RunError: names the nearest score.
+    """
+    if by in (BEST, LAST):
+        return
+    names = []
+    for one in datasets:
+        nothing = torch.full((1, len(one.aus)), UNKNOWN)
+        book = ScoreBook(one.aus, one.scale, one.present_from)
+        book.update(nothing, nothing)
+        names += [f"val/{one.name}/{score}" for score in book.compute()]
+    known = to_choose_by(names)
+    if by not in known:
+        raise RunError(f"trainer.weights is '{by}', but no weights are chosen by that: {hint(by, known)}")
 
 
 def refuse_long_questions(data: Mixture, collator: Collator) -> None:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from datamodules.action_units import BP4D_AUS, DISFA_AUS, FEAFA_AUS, Scale
 from datamodules.base import AUDataModule
 from datamodules.drawn_faces.actions import action_unit_value, draw_actions
+from datamodules.drawn_faces.scene import draw_face
 from datamodules.drawn_faces.store import Face, ensure_store, open_store, store_path
 from datamodules.errors import DatasetError
 from datamodules.index import Index
@@ -76,9 +77,10 @@ class Synthetic(AUDataModule):
         )
 
     def load_image(self, place: str) -> npt.NDArray[np.uint8]:
-        """The drawn face in row ``place`` of the store."""
+        """The drawn face in row ``place`` of the store; without a store this face alone is drawn."""
+        if self._pictures is None and not self._path().exists():
+            return draw_face(self.options.population, *self.faces()[int(place)], self.options.size)[0]
         if self._pictures is None:
-            self.prepare_data()
             self._pictures = open_store(self._path())
         return np.array(self._pictures[int(place)])
 

@@ -49,8 +49,8 @@ def test_a_fit_keeps_what_was_answered_and_its_calibration(run: Path) -> None:
     assert set(read_calibration(run)[ONE]) == set(BP4D_AUS)
 
 
-def test_the_answers_are_those_of_the_last_weights(run: Path, tmp_path: Path) -> None:
-    """The fit validated after step 2 of 3: the answers that are kept come from one more look."""
+def test_the_answers_are_those_of_the_reported_weights(run: Path, tmp_path: Path) -> None:
+    """The fit validated after steps 2 and 3, and kept the answers of the better weights."""
     before = answers_path(run, "val", ONE).read_bytes()
     calibration = (run / FILE).read_bytes()
     assert main(["validate", str(run)]) == 0

@@ -329,6 +329,22 @@ def test_interrupting_is_no_crash(run: Path, jobs: _Jobs, capsys: pytest.Capture
     assert capsys.readouterr() == ("", "aullava: interrupted\n")
 
 
+def test_interrupting_lightning_is_no_crash_either(
+    run: Path, jobs: _Jobs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It tidies up and leaves with exit code 1 and no word."""
+
+    def interrupt(resolved: Resolved) -> Path:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            sys.exit(1)
+
+    jobs.fit = interrupt  # type: ignore[method-assign]
+    assert main(["fit", "mine.yaml"]) == 130
+    assert capsys.readouterr() == ("", "aullava: interrupted\n")
+
+
 def test_a_bug_of_ours_keeps_its_traceback(run: Path, jobs: _Jobs) -> None:
     def fail(resolved: Resolved) -> Path:
         raise ValueError("not the user's mistake")

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -80,6 +85,43 @@ def test_a_fold_that_was_stopped_goes_on(done: Path, words: list[str], tmp_path:
     assert main(["crossval", BP4D, *words, "--out", str(out)]) == 0
     assert [one.name for one in (out / "fold3").iterdir()] == ["1"]
     assert (out / "crossval.json").read_bytes() == (done / "crossval.json").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [
+        (signal.SIGTERM, 143, "stopped by SIGTERM: what the folds have learned is saved, the same words"),
+        (signal.SIGINT, 130, "aullava: interrupted"),
+    ],
+)
+def test_a_signal_reaches_the_folds_and_nobody_is_left_behind(
+    number: signal.Signals, code: int, said: str, words: list[str], tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "aullava", "crossval", BP4D, *words, "trainer.max_steps=5000"]
+    command += ["trainer.log_every=1", "--out", str(tmp_path / "out"), "--jobs", "2"]
+    place = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    with subprocess.Popen(command, cwd=REPOSITORY, env=place, stderr=subprocess.PIPE, text=True) as process:
+        homes = [tmp_path / "out" / f"fold{fold}" / "1" for fold in (1, 2)]
+        while not all(_learns(home) for home in homes) and process.poll() is None:
+            time.sleep(0.2)
+        threads = Path(f"/proc/{process.pid}/task").iterdir()
+        folds = [int(one) for thread in threads for one in (thread / "children").read_text().split()]
+        process.send_signal(number)
+        told = process.communicate(timeout=120)[1]
+    assert process.returncode == code, told
+    assert said in told
+    assert len(folds) == 2
+    assert [one for one in folds if Path(f"/proc/{one}").exists()] == []
+    assert "Traceback" not in told
+    assert not (tmp_path / "out" / "fold3").exists()
+    if number == signal.SIGTERM:
+        assert all(list((home / "checkpoints").glob("*.ckpt")) for home in homes)
+
+
+def _learns(run: Path) -> bool:
+    """Whether a fit has taken its first steps: what it writes down of a step is on the disk."""
+    return sum(file.stat().st_size for file in (run / "tensorboard").glob("events*")) > 1000
 
 
 def _refused(words: list[str], out: Path, capsys: pytest.CaptureFixture[str]) -> str:

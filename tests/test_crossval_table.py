@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from aullava.crossval_table import OURS, THRESHOLDED, CrossValidation, told, write_tables
-from aullava.evaluation.answer_table import AnswerTable
+from aullava.crossval_files import write_tables
+from aullava.crossval_table import OURS, THRESHOLDED, CrossValidation, told
+from aullava.evaluation.answer_table import AnswerTable, Terms
 from aullava.evaluation.calibration import UnitCalibration, fit_calibration
 from aullava.evaluation.errors import ResultError
 from aullava.evaluation.published import published
@@ -48,7 +49,7 @@ def test_a_table_holds_ours_the_folds_and_the_floor(tmp_path: Path) -> None:
     assert f"{100 * float(average['value']):.1f}" in (tmp_path / "crossval.md").read_text()
     tex = (tmp_path / "crossval.tex").read_text()
     assert tex.count(r"\midrule") == 3
-    assert r"  fold 1 & " in tex
+    assert r"\quad fold 1 & " in tex
 
 
 def test_folds_of_other_terms_share_no_table() -> None:
@@ -86,7 +87,20 @@ def test_published_rows_need_the_same_terms() -> None:
     assert "MIXED: the published rows differ" in shown
 
 
-def test_published_rows_stand_beside_with_sources_and_caveats() -> None:
+def test_published_rows_need_the_same_threshold() -> None:
+    found = published(terms(dataset="disfa.presence"))
+    assert found is not None
+    same = terms(dataset="disfa.presence", aus=found.aus, protocol=f"{found.protocols[0]} v1")
+    for cuts in (None, (2.0,) * 8):
+        assert found.differences(replace(same, derived_from=cuts), 3) == []
+    other = replace(same, derived_from=(1.0,) * 8)
+    assert found.differences(other, 3) == ["threshold: present from a level of 1 / 2"]
+    assert other.fingerprint() != same.fingerprint()
+    assert other.differences(same) == ["derived_from: 1.0,1.0,1.0,1.0,1.0,1.0,1.0,1.0 / None"]
+    assert Terms.of(other.plain()) == other
+
+
+def test_published_rows_stand_beside_with_sources_and_caveats(tmp_path: Path) -> None:
     found = published(terms(dataset="bp4d"))
     assert found is not None
     tables = {}
@@ -98,11 +112,28 @@ def test_published_rows_stand_beside_with_sources_and_caveats() -> None:
             name: getattr(plain, name).repeat(4, axis=1) for name in ("labels", "answers", "probabilities")
         }
         tables[fold] = replace(plain, **wide)
-    said = told(CrossValidation.of({"bp4d": tables}, {}))
+    cross = CrossValidation.of({"bp4d": tables}, {})
+    said = told(cross)
     assert len([row for row in found.rows if f"\n{row.name} (" in said]) == len(found.rows)
     assert "* EAC-Net: the printed average is not that of its columns, 55.6" in said
     assert "(a) github.com/CVI-SZU/ME-GraphAU, README" in said
     assert "146,847 in the published protocol" in said
+    write_tables(cross, tmp_path)
+    tex = (tmp_path / "crossval.tex").read_text()
+    printed = " ".join(line for line in tex.splitlines() if not line.startswith("%"))
+    for words in (*found.sources.values(), *found.caveats, *(row.caveat for row in found.rows)):
+        assert words.replace("_", r"\_").replace("%", r"\%").replace("&", r"\&") in printed
+    assert tex.count(r"\begin{table}") == tex.count(r"\end{table}") == 1
+    rows = list(csv.DictReader((tmp_path / "crossval.csv").open()))
+    quoted = {row["row"]: row for row in rows if row["sources"] and row["au"] == "average"}
+    assert len(quoted) == len(found.rows)
+    assert quoted["EAC-Net (a)*"]["sources"] == found.sources["a"]
+    assert quoted["EAC-Net (a)*"]["notes"].startswith(
+        "the printed average is not that of its columns, 55.6; "
+    )
+    for caveat in found.caveats:
+        assert all(caveat in row["notes"] for row in quoted.values())
+    assert {row["notes"] for row in rows if row["row"] == OURS} == {""}
 
 
 def test_intensities_have_no_f1() -> None:

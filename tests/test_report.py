@@ -56,6 +56,8 @@ def test_the_page_holds_every_part(page: Path, run: Path) -> None:
         assert part in text
     assert "yes &amp; no" in text
     assert "linear probe" in text
+    result = json.loads((run / "result.json").read_text())
+    assert f"weights of step {result['weights_step']}, the best by mean of the validation scores" in text
     assert "0.250" in text
     result = json.loads((run / "result.json").read_text())
     assert f"{result['test/synthetic_disfa/mae_macro']:.3f}" in text
@@ -79,6 +81,19 @@ def test_a_browser_opens_it_without_a_complaint(page: Path, tmp_path: Path) -> N
     assert seen["missing"] == 0
     assert seen["drawn"] > 20
     assert seen["wide"] <= 1300
+
+
+def test_only_the_faces_shown_are_drawn_again(run: Path, page: Path, tmp_path: Path, home: Path) -> None:
+    """The store of drawn faces is gone: the page is the same, and nobody draws all of them for it."""
+    (store,) = (home / "faces").glob("*.npy")
+    kept = store.rename(tmp_path / store.name)
+    try:
+        assert main(["report", str(run), "--out", str(tmp_path / "without.html")]) == 0
+        assert list((home / "faces").glob("*.npy")) == []
+    finally:
+        kept.rename(store)
+    assert main(["report", str(run), "--out", str(tmp_path / "with.html")]) == 0
+    assert (tmp_path / "without.html").read_bytes() == (tmp_path / "with.html").read_bytes()
 
 
 def test_faces_that_may_not_be_shown_are_withheld(
@@ -112,7 +127,7 @@ def test_a_run_without_result_is_refused(
     said = capsys.readouterr().err
     wanted = {
         "untested": "has no answers of a test",
-        "unfinished": "has no result.json",
+        "unfinished": "was not fitted to its end",
         "result": "is no JSON",
     }
     assert wanted.get(damage, "holds no answers of a test") in said

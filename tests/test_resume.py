@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from aullava.training.checkpoint import BEST, WEIGHTS
 from tests.recorded_fit import finish, records, stop_after, surviving
 from tests.tiny_runs import small
 
@@ -19,7 +20,6 @@ pytestmark = pytest.mark.slow
 DATASETS = ("synthetic_bp4d", "synthetic_disfa")
 STEPS, ACCUMULATE, EVERY = 26, 2, 3
 RUN = Path("runs") / "demo" / "1"
-WEIGHTS = Path("checkpoints") / "last.safetensors"
 
 
 def _words(home: Path) -> list[str]:
@@ -43,8 +43,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _same_end(home: Path, whole: Path) -> None:
     assert surviving(home / "record") == surviving(whole / "record")
-    mine, wanted = load_file(home / RUN / WEIGHTS), load_file(whole / RUN / WEIGHTS)
-    assert [name for name in wanted if not torch.equal(mine[name], wanted[name])] == []
+    for weights in (WEIGHTS, BEST):
+        mine, wanted = load_file(home / RUN / weights), load_file(whole / RUN / weights)
+        assert [name for name in wanted if not torch.equal(mine[name], wanted[name])] == []
     ours, theirs = (json.loads((one / RUN / "result.json").read_text()) for one in (home, whole))
     assert {k: v for k, v in ours.items() if k != "seconds"} == {
         k: v for k, v in theirs.items() if k != "seconds"

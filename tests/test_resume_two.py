@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from aullava.training.checkpoint import BEST, WEIGHTS
 from tests.recorded_fit import Batch, children, finish, of_rank, records, start, stop_after, surviving
 from tests.tiny_runs import small
 
@@ -20,7 +21,6 @@ pytestmark = pytest.mark.slow
 DATASETS = ("synthetic_bp4d", "synthetic_disfa")
 STEPS, EVERY = 16, 2
 RUN = Path("runs") / "demo" / "1"
-WEIGHTS = Path("checkpoints") / "last.safetensors"
 
 
 def _words(home: Path, strategy: str = "ddp", dropout: float = 0.2) -> list[str]:
@@ -49,8 +49,9 @@ def _histories(home: Path) -> list[list[Batch]]:
 
 def _same_end(home: Path, whole: Path) -> None:
     assert _histories(home) == _histories(whole)
-    mine, wanted = load_file(home / RUN / WEIGHTS), load_file(whole / RUN / WEIGHTS)
-    assert [name for name in wanted if not torch.equal(mine[name], wanted[name])] == []
+    for weights in (WEIGHTS, BEST):
+        mine, wanted = load_file(home / RUN / weights), load_file(whole / RUN / weights)
+        assert [name for name in wanted if not torch.equal(mine[name], wanted[name])] == []
 
 
 def test_the_processes_learn_from_different_faces(whole: Path) -> None:

@@ -19,7 +19,6 @@ MAY_CHANGE = (
     "data.datasets.*.log_images",
     "trainer.accelerator",
     "trainer.val_every",
-    "trainer.val_samples",
     "trainer.save_every",
     "trainer.log_every",
     "trainer.find_batch_size",
@@ -28,7 +27,7 @@ MAY_CHANGE = (
     "strategy.*",
     "evaluation.*",
 )
-"""Where things lie and what is looked at: nothing that is learned hangs on these."""
+"""Where things lie and what is looked at: nothing that is learned or chosen hangs on these."""
 
 
 def flat(config: Config) -> dict[str, Any]:

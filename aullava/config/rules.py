@@ -7,6 +7,8 @@ from aullava.config.paths import DATASETS, Where, dotted
 from aullava.config.schema import Config, Vocabulary
 from aullava.config.words import hint
 
+WEIGHTS = ("best", "last")
+"""Choices of trainer.weights that are no score; those of `aullava.evaluation.choice`."""
 SHARDED = ("fsdp2", "fsdp")
 """Strategies that share the weights out."""
 
@@ -32,7 +34,21 @@ def check(config: Config, vocabulary: Vocabulary | None, where: Where) -> None:
         if config.llm.init_from is not None and name != "tiny":
             sentence = f"{section}.name is '{name}', but llm.init_from brings its own: write one of the two"
             raise refusal(where((section, "name")), sentence)
+    _check_choice(config, where)
     _check_strategy(config, where)
+
+
+def _check_choice(config: Config, where: Where) -> None:
+    """Refuse a choice of weights that no validation can make."""
+    by, key = config.trainer.weights, ("trainer", "weights")
+    if by in WEIGHTS:
+        return
+    if not by.startswith("val/"):
+        words = f"write {', '.join(WEIGHTS)} or a validation's score such as val/bp4d/f1_macro"
+        raise refusal(where(key), f"trainer.weights has no choice '{by}': {words}")
+    if config.trainer.val_every is None:
+        sentence = f"trainer.weights is '{by}', but there is one validation only: write trainer.val_every too"
+        raise refusal(where(key), sentence)
 
 
 def _check_strategy(config: Config, where: Where) -> None:

@@ -223,6 +223,10 @@ class TrainerConfig:
     """Steps between validations; null: once, at the end."""
     val_samples: int | None = number(None, low=1)
     """Images of each dataset used in a validation; null: all."""
+    weights: str = "best"
+    """Which weights a run reports and is asked with. best: those of the validation with the best mean, over
+    the datasets, of F1 (presence, levels) and ICC(3,1) (intensities). A score such as val/bp4d/f1_macro: the
+    best by that one. last: those of the last step, which is all there is without val_every."""
     save_every: int = number(200, low=1)
     """Steps between two checkpoints to resume from; each validation, the end and a signal to stop bring one
     too."""

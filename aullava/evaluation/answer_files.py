@@ -200,7 +200,11 @@ def read_predictions(path: Path, by: str, first_frame: int) -> Predictions:
     if padded:
         rows = [(line, [cell.strip() for cell in cells]) for line, cells in table.rows]
         table = Table(path, [name.strip() for name in table.header], rows)
-    return _wide(table, _program(table), by, first_frame)
+    program = _program(table)
+    for name in table.header:  # else the column would be none that is known, and its unit not known
+        if name != name.strip():
+            raise ComparisonError(f"{path}:1: column '{name}' has stray blanks: take them out")
+    return _wide(table, program, by, first_frame)
 
 
 def _program(table: Table) -> Program:

@@ -41,6 +41,8 @@ class Terms:
         present_from: the smallest value that counts as present; None: intensities, which have none.
         data: hash of all samples, people and labels of the dataset.
         faces: the largest number of test faces; None: all.
+        derived_from: where presence is derived from levels or amounts, the value of each Action Unit from
+            which it counts as present; None: it was coded so.
     """
 
     dataset: str
@@ -51,6 +53,7 @@ class Terms:
     present_from: float | None
     data: str
     faces: int | None = None
+    derived_from: tuple[float, ...] | None = None
 
     def fingerprint(self) -> str:
         """A short hash, equal for comparable results only."""
@@ -58,7 +61,9 @@ class Terms:
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it."""
-        return asdict(self) | {"aus": list(self.aus), "scale": self.scale.value}
+        found = asdict(self) | {"aus": list(self.aus), "scale": self.scale.value}
+        cuts = found.pop("derived_from")
+        return found if cuts is None else found | {"derived_from": list(cuts)}
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Terms:
@@ -67,13 +72,17 @@ class Terms:
         Raises:
             KeyError, ValueError, TypeError: it is something else.
         """
-        return cls(**{**plain, "aus": tuple(plain["aus"]), "scale": Scale(plain["scale"])})
+        cuts = plain.get("derived_from")
+        changed = {"aus": tuple(plain["aus"]), "scale": Scale(plain["scale"])}
+        return cls(**{**plain, **changed, "derived_from": None if cuts is None else tuple(cuts)})
 
     def differences(self, other: Terms) -> list[str]:
         """What differs, in words."""
         mine, others = self.plain(), other.plain()
         return [
-            f"{key}: {_said(mine[key])} / {_said(others[key])}" for key in mine if mine[key] != others[key]
+            f"{key}: {_said(mine.get(key))} / {_said(others.get(key))}"
+            for key in {**mine, **others}
+            if mine.get(key) != others.get(key)
         ]
 
 

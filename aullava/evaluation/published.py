@@ -50,6 +50,7 @@ class Published:
         dataset: registered name.
         aus: of its table; `folds`: how many were averaged; `protocols`: names of ours that are the same.
         faces: in the test folds together, `people`: in them; None: not known.
+        present_from: the level from which a unit counts as present there.
         floor: F1 of "everything is present" there, in per cent; None: not known.
         sources: key -> where it was read.
         caveats: about all rows.
@@ -62,6 +63,7 @@ class Published:
     protocols: tuple[str, ...]
     faces: int | None
     people: int | None
+    present_from: float
     floor: float | None
     sources: Mapping[str, str]
     caveats: tuple[str, ...]
@@ -75,6 +77,10 @@ class Published:
             found.append(f"Action Units: {','.join(terms.aus)} / {','.join(self.aus)}")
         if protocol not in self.protocols or folds != self.folds:
             found.append(f"protocol: {protocol}, {folds} folds / {self.protocols[0]}, {self.folds} folds")
+        cuts = sorted(set(terms.derived_from or ()) - {self.present_from})
+        if cuts:
+            said = ", ".join(f"{cut:g}" for cut in cuts)
+            found.append(f"threshold: present from a level of {said} / {self.present_from:g}")
         if terms.faces is not None:
             found.append(f"test faces: at most {terms.faces} of each fold / all")
         return found
@@ -113,6 +119,7 @@ def _read(plain: Mapping[str, Any]) -> Published:
         tuple(plain["protocols"]),
         plain["faces"],
         plain["people"],
+        float(plain["present_from_level"]),
         plain["floor"],
         plain["sources"],
         tuple(plain["caveats"]),

@@ -116,17 +116,21 @@ def latex_table(
     """
     head = [STYLES[metric][0], *(code.removeprefix("AU") for code in aus), "Avg."]
     lines = [[name, *cells] for name, cells in _body(rows, aus, metric)]
+    indented = {name: rf"\quad {latex_text(name.strip())}" for name in rows if name.startswith(" ")}
     written = [rf"\begin{{tabular}}{{l{'r' * len(aus)}|r}}", r"\toprule"]
     for at, cells in enumerate([head, *lines]):
         above = at in (1, len(lines)) or cells[0] in rules
-        written += [r"\midrule"] * above + [" & ".join(map(_latex, cells)) + r" \\"]
-    notes = "".join(f"% {_latex(note)}\n" for note in _notes(rows))
+        written += [r"\midrule"] * above + [
+            " & ".join([indented.get(cells[0], latex_text(cells[0])), *map(latex_text, cells[1:])]) + r" \\"
+        ]
+    notes = "".join(f"\n{latex_text(note)}\n" for note in _notes(rows))
     return "\n".join([*written, r"\bottomrule", r"\end{tabular}"]) + "\n" + notes
 
 
-def _latex(text: str) -> str:
+def latex_text(text: str) -> str:
     r"""A text with what LaTeX would read as commands written out: ``A_1 & 50 %`` as ``A\_1 \& 50 \%``."""
     plain = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    plain |= {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
     special = {letter: f"\\{letter}" for letter in "&%$#_{}"}
     return "".join((plain | special).get(letter, letter) for letter in text)
 

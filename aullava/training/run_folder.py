@@ -16,6 +16,12 @@ from aullava.training.errors import RunError
 
 CHECKPOINTS = "checkpoints"
 """Folder of the weights and of all that a run goes on from, below its own."""
+EVENTS = "tensorboard"
+"""Folder of the event files, below its own."""
+RESULT = "result.json"
+"""Of the scores, below its own."""
+FINISHED = "seconds"
+"""A key of the result that a fit writes at its end."""
 LIBRARIES = (
     "torch",
     "lightning",
@@ -78,20 +84,45 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(clean, indent=1, ensure_ascii=False) + "\n")
 
 
+def is_finished(run: Path) -> bool:
+    """Whether a run was fitted to its end, or imported: only then is there something to test.
+
+    Raises:
+        RunError: its result.json is damaged.
+    """
+    if "imported" in _known(run / "fingerprint.json"):
+        return True
+    return FINISHED in known_result(run)
+
+
+def known_result(run: Path) -> dict[str, Any]:
+    """What stands in ``result.json``; nothing if there is none.
+
+    Raises:
+        RunError: the file is there, but is no table of values in JSON.
+    """
+    return _known(run / RESULT)
+
+
 def update_result(run: Path, values: Mapping[str, Any]) -> None:
     """Add values to ``result.json``; older ones stay unless they have the same key.
 
     Raises:
         RunError: the file is there, but is no table of values in JSON.
     """
-    path = run / "result.json"
+    path = run / RESULT
+    write_json(path, {**_known(path), **values})
+
+
+def _known(path: Path) -> dict[str, Any]:
+    """What a JSON file holds; nothing if there is none."""
     try:
         known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except ValueError as error:  # no JSON, or no UTF-8
         raise RunError(f"{path} is no JSON ({error}): delete it and test again") from None
     if not isinstance(known, dict):
         raise RunError(f"{path} holds no names and values: delete it and test again")
-    write_json(path, {**known, **values})
+    return known
 
 
 def versions() -> dict[str, str]:

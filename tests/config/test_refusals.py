@@ -48,6 +48,10 @@ OVERRIDES = {
     "llm.attention=spda": "llm.attention has no choice 'spda', did you mean 'sdpa'?",
     "trainer.precision=32": "trainer.precision has no choice '32', did you mean '32-true'?",
     "trainer.accelerator=cpus": "trainer.accelerator has no choice 'cpus', did you mean 'cpu'?",
+    "trainer.weights=bets": "trainer.weights has no choice 'bets': write best, last or a validation's score "
+    "such as val/bp4d/f1_macro",
+    "trainer.weights=val/drawn_faces/f1_macro": "trainer.weights is 'val/drawn_faces/f1_macro', but there is "
+    "one validation only: write trainer.val_every too",
     "strategy.name=dpp": "strategy.name has no choice 'dpp', did you mean 'ddp'?",
     f"{FACES}.options.coding=singel": f"{FACES}.options.coding has no choice 'singel', "
     "did you mean 'single'?",

@@ -22,6 +22,8 @@ PEOPLE, FRAMES = 5, 8
 TRUTH = np.random.default_rng(0).integers(0, 6, (PEOPLE * FRAMES, 3)).astype(float)  # AU1, AU2, AU12
 NOISE = np.random.default_rng(1).normal(0, 1.5, (4, *TRUTH.shape))
 AMOUNT = np.clip(TRUTH + NOISE, 0, 5).round(2)
+FIRST = f"0.9,{AMOUNT[3, 0, 0] / 5:.3f}"
+"""Of the first row of py-feat's table."""
 
 
 def _write(path: Path, header: str, rows: list[str]) -> Path:
@@ -272,6 +274,44 @@ def test_a_bad_table_is_refused_in_one_line(
 ) -> None:
     _swap({"labels": labels, "answers": ours, "openface": openface}[which], old, new)
     assert said in _refusal(capsys, ours, openface, "--labels", labels)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            FIRST,
+            '0.9,"0,5"',
+            "py_feat.csv:2: '0,5' in column 'AU01' has a decimal comma: write a point",
+        ),
+        (
+            FIRST,
+            "0.9,0,5",
+            "py_feat.csv:2: the row has 7 cells and the header 6 (a decimal comma splits",
+        ),
+        (
+            FIRST,
+            "0.9, 0.5",
+            "py_feat.csv:2: ' 0.5' in column 'AU01' has stray blanks: take them out",
+        ),
+        (",AU02,", ", AU02,", "py_feat.csv:1: column ' AU02' has stray blanks: take them out"),
+        ("v0,1,", "v0,0,", "py_feat.csv:3: video 'v0:1' stands in line 2 already: keep one face of each"),
+    ],
+)
+def test_bad_cells_of_another_program_are_refused_on_the_command_line(
+    by_video: Path,
+    libreface: Path,
+    py_feat: Path,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    old: str,
+    new: str,
+    said: str,
+) -> None:
+    _swap(py_feat, old, new)
+    out = tmp_path / "out"
+    assert said in _refusal(capsys, libreface, py_feat, "--labels", by_video, "--out", out)
+    assert not out.exists()
 
 
 def test_decimal_commas_and_blanks_in_numbers_are_named(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy.stats import pearsonr
+from scipy.stats import entropy, pearsonr
 from sklearn.metrics import f1_score, mean_absolute_error
 
+from aullava.evaluation.counts import AnswerDiversity, InvalidRate
 from aullava.evaluation.scores import ScoreBook
 from datamodules.action_units import UNKNOWN, Scale
 
@@ -140,3 +141,17 @@ def test_a_model_that_answers_one_thing_is_told_by_its_diversity() -> None:
     scores = book.compute()
     assert scores["answer_diversity"] == 1
     assert scores["label_diversity"] == pytest.approx(4)
+
+
+def test_diversity_and_the_invalid_rate_equal_the_references() -> None:
+    preds, target = torch.randint(0, 3, (400, 2)).float(), torch.ones(400, 2)
+    _, counts = np.unique(preds.numpy(), axis=0, return_counts=True)
+    diversity, invalid = AnswerDiversity(["AU1", "AU2"]), InvalidRate(["AU1", "AU2"])
+    diversity.update(preds, target)
+    assert diversity.compute().item() == pytest.approx(np.exp(entropy(counts)), abs=1e-12)
+    preds[::7] = UNKNOWN
+    target[::5] = UNKNOWN
+    asked = np.arange(400) % 5 != 0
+    share = (asked & (np.arange(400) % 7 == 0)).sum() / asked.sum()
+    invalid.update(preds, target)
+    assert invalid.compute().item() == pytest.approx(share, abs=1e-12)

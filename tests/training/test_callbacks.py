@@ -149,8 +149,8 @@ def test_weights_are_saved_after_a_validation_and_at_the_end(backbone: Backbone,
     saved: list[int] = []
 
     class Counted(SaveCheckpoints):
-        def _save(self, trainer: Trainer, pl_module: Any) -> None:
-            super()._save(trainer, pl_module)
+        def _save(self, trainer: Trainer, pl_module: Any, validated: bool = False) -> None:
+            super()._save(trainer, pl_module, validated)
             saved.append(trainer.global_step)
 
     module = module_of(backbone, 3)

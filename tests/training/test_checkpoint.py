@@ -64,7 +64,7 @@ def _fail(*_: Any, **__: Any) -> Never:
     raise OSError(28, "No space left on device")
 
 
-def _half(state: dict[str, torch.Tensor], path: Path) -> Never:
+def _half(state: dict[str, torch.Tensor], path: Path, about: dict[str, str] | None) -> Never:
     path.write_bytes(b"half")
     _fail()
 

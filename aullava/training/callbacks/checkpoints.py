@@ -1,16 +1,23 @@
-"""Saves a run between two steps: now and then, after validations, at its end, and when it has to stop."""
+"""Saves a run between two steps: now and then, after validations, at its end, and when it has to stop.
+
+After a validation that is as good as the best before it, its weights are kept as ``best.safetensors``, before
+the snapshot: a run that is killed between the two comes to the same validation again.
+"""
 
 from __future__ import annotations
 
 import io
+import math
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
 
-from aullava.training.checkpoint import save_weights
+from aullava.evaluation.choice import LAST, Chosen, is_better, validation_score
+from aullava.training.checkpoint import chosen_validation, save_weights
 from aullava.training.errors import PreemptedError
 from aullava.training.module import AULightningModule
 from aullava.training.random_state import random_state
@@ -32,16 +39,25 @@ class SaveCheckpoints(Callback):
         data: fingerprint of the data.
         images: of a batch, those of all processes together.
         seconds: time that training has taken before this process.
+        by: what the weights that the run reports are chosen by (`aullava.evaluation.choice`).
     """
 
     def __init__(
-        self, run: Path, every: int, config: dict[str, Any], data: str, images: int, seconds: float = 0.0
+        self,
+        run: Path,
+        every: int,
+        config: dict[str, Any],
+        data: str,
+        images: int,
+        seconds: float = 0.0,
+        by: str = LAST,
     ) -> None:
         self.run = run
         self.every = every
         self.config = config
         self.data = data
         self.images = images
+        self.by = by
         self.signals = StopSignals()
         self._began = time.monotonic() - seconds
         self._saved = -1
@@ -68,7 +84,7 @@ class SaveCheckpoints(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save after each validation but the sanity check."""
         if not trainer.sanity_checking:
-            self._save(trainer, pl_module)
+            self._save(trainer, pl_module, validated=True)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save what the last step gave, unless its validation did."""
@@ -94,7 +110,7 @@ class SaveCheckpoints(Callback):
         said = f"stopped by {mine or 'a signal to another process'} after step {trainer.global_step}"
         raise PreemptedError(f"{said}; all is saved, go on with `aullava resume {self.run}`")
 
-    def _save(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def _save(self, trainer: Trainer, pl_module: LightningModule, validated: bool = False) -> None:
         """All processes take part: each has random generators of its own. The first one writes."""
         assert isinstance(pl_module, AULightningModule)
         data: Any = trainer.datamodule  # type: ignore[attr-defined]  # set by a helper of its own
@@ -102,6 +118,10 @@ class SaveCheckpoints(Callback):
         root = trainer.strategy.model
         weights, moments = whole_weights(pl_module.model, root), whole_moments(trainer.optimizers[0], root)
         if trainer.is_global_zero:
+            if validated and self.by != LAST:
+                score = choose(pl_module, weights, self.run, trainer.global_step, self.by)
+                if trainer.logger is not None and math.isfinite(score):
+                    trainer.logger.log_metrics({"val/chosen_by": score}, step=trainer.global_step)
             snapshot = Snapshot(
                 step=trainer.global_step,
                 world_size=trainer.world_size,
@@ -120,6 +140,26 @@ class SaveCheckpoints(Callback):
             save_weights(weights, self.run)
         self._saved = trainer.global_step
         trainer.strategy.barrier("checkpoint")
+
+
+def choose(module: AULightningModule, weights: dict[str, Tensor], run: Path, step: int, by: str) -> float:
+    """Keep weights as those that a run reports, if its last validation was the best so far.
+
+    Args:
+        module: with the scores of that validation.
+        weights: that gave them, whole.
+        run: its folder.
+        step: optimiser steps done.
+        by: what is compared.
+
+    Returns:
+        The score of that validation.
+    """
+    score = validation_score(module.scores, by, {one.name: one.scale for one in module.datasets})
+    before = chosen_validation(run)
+    if is_better(score, None if before is None else before.score, by):
+        save_weights(weights, run, Chosen(step, score, by))
+    return score
 
 
 def _validates_now(trainer: Trainer) -> bool:

@@ -1,17 +1,23 @@
-"""The config of a run beside its final scores, so that runs compare in TensorBoard's HParams tab."""
+"""The config of a run beside its final scores, so that runs compare in TensorBoard's HParams tab.
+
+They lie in a folder of their own below the run's events, for two reasons of the tab: it takes every scalar
+beside a config for a result, hundreds of columns; and of runs that each say which columns there are it
+believes the first, so that a dataset of the others would be missing. Here none says so, and it finds all.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
-from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
 
-from aullava.training.module import AULightningModule
-
+FOLDER: Final = "final"
+"""Below the event files of a run."""
 LEFT_OUT = (
     "experiment",
     "runs_dir",
@@ -25,28 +31,27 @@ LEFT_OUT = (
 HEADLINES = ("f1_macro", "pcc_macro", "mae_macro", "icc_macro", "auroc_macro", "invalid_rate")
 
 
-class FinalScores(Callback):
-    """Logs every value of the config with the headline scores of the last validation.
+def log_final(events: Path, config: Mapping[str, Any], scores: Mapping[str, float], step: int) -> None:
+    """Write every value of the config, and the headline scores of the weights that the run reports.
 
     Args:
+        events: folder of the run's event files.
         config: every value by its dotted key.
+        scores: of the last validation.
+        step: of the weights that gave them.
     """
-
-    def __init__(self, config: Mapping[str, Any]) -> None:
-        self.config = config
-
-    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log once."""
-        assert isinstance(pl_module, AULightningModule)
-        if not isinstance(trainer.logger, TensorBoardLogger):
-            return
-        values = {key: _plain(value) for key, value in self.config.items() if not _is_a_place(key)}
-        scores = {
-            f"final/{key}": value
-            for key, value in pl_module.scores.items()
-            if key.rpartition("/")[2] in HEADLINES and math.isfinite(value)
-        }
-        trainer.logger.log_hyperparams(values, scores, step=trainer.global_step)
+    values = {key: _plain(value) for key, value in config.items() if not _is_a_place(key)}
+    found = {
+        f"final/{key}": value
+        for key, value in scores.items()
+        if key.rpartition("/")[2] in HEADLINES and math.isfinite(value)
+    }
+    _, begin, end = hparams(values, found)  # type: ignore[no-untyped-call]  # the first names the columns
+    with SummaryWriter(str(events / FOLDER)) as writer:
+        for summary in (begin, end):
+            writer.file_writer.add_summary(summary)
+        for name, value in found.items():
+            writer.add_scalar(name, value, step)
 
 
 def _is_a_place(key: str) -> bool:

@@ -26,23 +26,26 @@ class DecodedPrompts(Callback):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: AUBatch, batch_idx: int
     ) -> None:
-        """Log a batch whose kind is new."""
+        """Log the rows of a batch whose kind is new: it may ask about a picture in several formats."""
         assert isinstance(pl_module, AULightningModule)
-        name = f"prompt/{batch.datasets[0]}/{batch.scales[0]}"
-        if name in self._seen or not isinstance(trainer.logger, TensorBoardLogger):
+        if not isinstance(trainer.logger, TensorBoardLogger):
             return
-        self._seen.add(name)
-        text = decoded(batch, cast("Writer", pl_module.collator.tokenizer))
-        trainer.logger.experiment.add_text(name, text, trainer.global_step)
+        for row, (dataset, scale) in enumerate(zip(batch.datasets, batch.scales, strict=True)):
+            name = f"prompt/{dataset}/{scale}"
+            if name in self._seen:
+                continue
+            self._seen.add(name)
+            text = decoded(batch, row, cast("Writer", pl_module.collator.tokenizer))
+            trainer.logger.experiment.add_text(name, text, trainer.global_step)
 
 
-def decoded(batch: AUBatch, writer: Writer) -> str:
-    """The first row of a batch as Markdown: every supervised token in brackets, the image as its length."""
+def decoded(batch: AUBatch, number: int, writer: Writer) -> str:
+    """A row of a batch as Markdown: every supervised token in brackets, the image as its length."""
     row = zip(
-        batch.input_ids[0].tolist(),
-        batch.labels[0].tolist(),
-        batch.image_mask[0].tolist(),
-        batch.attention_mask[0].tolist(),
+        batch.input_ids[number].tolist(),
+        batch.labels[number].tolist(),
+        batch.image_mask[number].tolist(),
+        batch.attention_mask[number].tolist(),
         strict=True,
     )
     tokens = [
