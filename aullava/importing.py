@@ -109,11 +109,12 @@ def _parts(folder: Path) -> list[str]:
 
 def _adapter(adapter: Adapter | None) -> list[str]:
     if adapter is None:
-        return ["adapter.kind=none"]
+        return ["adapter.kind=none", "adapter.vision_targets=null"]
     return [
         f"adapter.kind={adapter.kind}",
         f"adapter.r={adapter.r}",
         f"adapter.alpha={adapter.alpha}",
         f"adapter.dropout={adapter.dropout}",
         f"adapter.targets=[{','.join(adapter.targets)}]",
+        "adapter.vision_targets=null",
     ]

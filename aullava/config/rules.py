@@ -32,7 +32,24 @@ def check(config: Config, vocabulary: Vocabulary | None, where: Where) -> None:
         if config.llm.init_from is not None and name != "tiny":
             sentence = f"{section}.name is '{name}', but llm.init_from brings its own: write one of the two"
             raise refusal(where((section, "name")), sentence)
+    _check_vision_adapter(config, where)
     _check_strategy(config, where)
+
+
+def _check_vision_adapter(config: Config, where: Where) -> None:
+    """Refuse an adapter on the vision encoder that could not be trained."""
+    if config.adapter.vision_targets is None:
+        return
+    key = ("adapter", "vision_targets")
+    if config.adapter.kind == "none":
+        sentence = "adapter.vision_targets needs an adapter, but adapter.kind is none: write lora, or null"
+        raise refusal(where(key), sentence)
+    if config.strategy.name in SHARDED:
+        sentence = (
+            f"adapter.vision_targets and strategy '{config.strategy.name}' do not go together: "
+            "write strategy=ddp, or null"
+        )
+        raise refusal(where(key), sentence)
 
 
 def _check_strategy(config: Config, where: Where) -> None:

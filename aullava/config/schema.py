@@ -166,7 +166,7 @@ class LlmConfig:
 
 @dataclass
 class AdapterConfig:
-    """What is trained on the language model, and on it alone (PEFT's `LoraConfig`)."""
+    """What is trained on the language model, and if asked for on the vision encoder (PEFT's `LoraConfig`)."""
 
     kind: str = choice("lora", "rslora", "dora", "none")
     """lora: Hu et al. 2021. rslora: scaled by alpha / sqrt(r), for high ranks. dora: also learns the size of
@@ -182,6 +182,9 @@ class AdapterConfig:
     )
     """Linear layers that get an update, by the end of their names; the default is all of a LLaMA block.
     [all-linear]: every linear layer but the head, whatever the model calls them."""
+    vision_targets: list[str] | None = None
+    """The same of the vision encoder, with the same kind, rank and rate; null: it stays frozen. Of a CLIP or
+    SigLIP for instance [q_proj, v_proj], of a DINOv2 [query, value]."""
 
 
 @dataclass

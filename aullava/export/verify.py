@@ -196,10 +196,10 @@ def _ended(written: Tensor, end_id: int) -> list[list[int]]:
 def base_logits(
     model: FaceLanguageModel, pixels: Tensor, ids: Tensor, places: Tensor, answer: Tensor
 ) -> Tensor | None:
-    """As `answer_logits`, without the adapter; None for a model that has none."""
+    """As `answer_logits`, without the adapters; None for a model that has none."""
     if not isinstance(model.llm, PeftModel):
         return None
-    with model.llm.disable_adapter():
+    with model.vision.frozen(), model.llm.disable_adapter():
         return answer_logits(model, pixels, ids, places, answer)
 
 
