@@ -6,7 +6,7 @@ import logging
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from lightning import Callback, Trainer
@@ -42,6 +42,7 @@ from aullava.training.callbacks.guards import FiniteSteps, GradientCoverage
 from aullava.training.callbacks.progress import StepProgress
 from aullava.training.callbacks.throughput import Throughput
 from aullava.training.callbacks.watchdog import Watchdog
+from aullava.training.compiled import compile_blocks
 from aullava.training.module import Asked, AULightningModule
 from aullava.training.strategies import build_strategy, precision_plugin
 from datamodules import registry
@@ -77,13 +78,14 @@ def build_model(config: Config) -> FaceLanguageModel:
         adapted = add_lora(llm, *sizes, adapter.targets, adapter.kind)
         if adapter.vision_targets:
             if isinstance(vision, GridEncoder):
-                raise ModelError("adapter.vision_targets: a convolutional encoder takes no adapter: write null")
-            key = "adapter.vision_targets"
-            tower: Any = vision.model
+                raise ModelError("adapter.vision_targets: a convolutional encoder takes none: write null")
+            key, tower = "adapter.vision_targets", cast("PreTrainedModel", vision.model)
             vision.model = add_lora(tower, *sizes, adapter.vision_targets, adapter.kind, key)
     if config.llm.gradient_checkpointing:
         checkpoint_activations(llm)
     model = FaceLanguageModel(vision, projector, adapted, aligned)
+    if config.trainer.compile:
+        compile_blocks(model)
     return model.train()  # transformers loads in eval mode, in which nothing is recomputed
 
 

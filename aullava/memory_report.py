@@ -40,7 +40,7 @@ def memory_report(config: Config) -> str:
     if config.llm.init_from is not None:
         raise ModelError("--memory tells the memory of vision.name and llm.name, not of llm.init_from")
     if config.adapter.vision_targets:
-        raise ModelError("--memory counts nothing inside the vision encoder: write adapter.vision_targets=null")
+        raise ModelError("--memory knows a frozen encoder only: write adapter.vision_targets=null")
     step, known = _step(config)
     memory = _memory(config, step)
     devices = max(2, config.strategy.devices)

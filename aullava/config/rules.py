@@ -33,6 +33,7 @@ def check(config: Config, vocabulary: Vocabulary | None, where: Where) -> None:
             sentence = f"{section}.name is '{name}', but llm.init_from brings its own: write one of the two"
             raise refusal(where((section, "name")), sentence)
     _check_vision_adapter(config, where)
+    _check_compile(config, where)
     _check_strategy(config, where)
 
 
@@ -50,6 +51,18 @@ def _check_vision_adapter(config: Config, where: Where) -> None:
             "write strategy=ddp, or null"
         )
         raise refusal(where(key), sentence)
+
+
+def _check_compile(config: Config, where: Where) -> None:
+    """Refuse blocks that are compiled and yet shared out or in 4 bits: never tried together."""
+    others = {
+        f"strategy '{config.strategy.name}'": config.strategy.name in SHARDED,
+        "llm.quantization": config.llm.quantization != "none",
+    }
+    for other, chosen in others.items():
+        if config.trainer.compile and chosen:
+            sentence = f"trainer.compile and {other} do not go together: write trainer.compile=false"
+            raise refusal(where(("trainer", "compile")), sentence)
 
 
 def _check_strategy(config: Config, where: Where) -> None:

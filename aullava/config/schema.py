@@ -216,6 +216,9 @@ class TrainerConfig:
     precision: str = choice("32-true", "bf16-mixed", "16-mixed", "bf16-true")
     """Arithmetic, in Lightning's words. Trained weights stay fp32, but for bf16-true, which has all in bf16:
     the least memory and the coarsest steps. For the frozen weights alone: vision.dtype and llm.dtype."""
+    compile: bool = False
+    """torch.compile of the language model's blocks while training: minutes at the start, for the steps that
+    follow. Needs a C++ compiler on a CPU, Triton on a GPU."""
     accelerator: str = choice("auto", "cpu", "gpu", "cuda", "mps")
     """Kind of device, in Lightning's words."""
     val_every: int | None = number(None, low=1)

@@ -24,7 +24,7 @@ _PROCESSOR: Final = (("preprocessor_config.json", "processor_config.json"),)
 
 
 class VisionEncoder(nn.Module):
-    """A frozen encoder that ends at the highest chosen layer: in eval mode, and without an adapter no gradient.
+    """A frozen encoder that ends at the highest chosen layer: in eval mode, and no gradient but an adapter's.
 
     Args:
         model: a vision model of transformers without the layers above those that are read.

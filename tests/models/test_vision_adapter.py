@@ -1,4 +1,4 @@
-"""An adapter on the vision encoder: off unless asked for; then trained, kept, merged and refused as it must be."""
+"""An adapter on the vision encoder: off unless asked for; then trained, kept, merged, and refused."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ def test_gradients_reach_it_and_nothing_frozen_moves(backbone: Backbone) -> None
     model = adapted(backbone).train()
     before = checksum(model)
     batch = build_collator(backbone)(faces(2, "AU1 AU12", Scale.PRESENCE))
-    own = {name: one for name, one in model.named_parameters() if name.startswith("vision.") and one.requires_grad}
+    trainable = {name: one for name, one in model.named_parameters() if one.requires_grad}
+    own = {name: one for name, one in trainable.items() if name.startswith("vision.")}
     start = {name: one.detach().clone() for name, one in own.items()}
     optimizer = torch.optim.AdamW([one for one in model.parameters() if one.requires_grad], lr=1e-2)
     for step in range(3):
@@ -103,8 +104,8 @@ def test_an_export_holds_it_in_the_tower_s_weights(kind: str, tmp_path: Path) ->
 
 def test_an_unknown_target_is_refused(backbone: Backbone) -> None:
     said = r"adapter\.vision_targets: 'query' matches no layer of the CLIPVisionModel: did you mean"
+    tower: Any = load_vision(backbone.vision).model
     with pytest.raises(ModelError, match=said):
-        tower: Any = load_vision(backbone.vision).model
         add_lora(tower, 4, 8, 0.0, ["query"], "lora", "adapter.vision_targets")
 
 
@@ -113,7 +114,7 @@ def test_an_unknown_target_is_refused(backbone: Backbone) -> None:
     [
         (["adapter.kind=none"], "adapter.vision_targets needs an adapter, but adapter.kind is none"),
         (["strategy=fsdp2", "strategy.devices=2"], "adapter.vision_targets and strategy 'fsdp2' do not go"),
-        (["--memory"], "--memory counts nothing inside the vision encoder"),
+        (["--memory"], "--memory knows a frozen encoder only"),
     ],
 )
 def test_what_does_not_go_with_it_is_refused(
