@@ -56,7 +56,7 @@ def test_only_the_targets_are_adapted(backbone: Backbone) -> None:
     [
         (["q_proj", "qproj"], r"'qproj' matches no layer of the LlamaForCausalLM: did you mean 'q_proj'\?"),
         (["proj"], "'proj' matches no layer"),
-        ([], r"adapter.targets is empty: name layers of the language model \(down_proj, gate_proj"),
+        ([], r"adapter.targets is empty: name layers of the LlamaForCausalLM \(down_proj, gate_proj"),
         (["self_attn"], "LoRA cannot be added"),
     ],
 )
