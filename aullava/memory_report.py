@@ -14,7 +14,8 @@ from aullava.models.llm import load_tokenizer
 from aullava.models.memory import Adapter, Memory, Step, tower_memory, training_memory
 from aullava.models.projector import build_projector
 from aullava.models.shapes import config_of
-from aullava.models.vision_kinds import GRIDS, hidden_states, prefix_tokens
+from aullava.models.vision import load_preprocessor
+from aullava.models.vision_kinds import GRIDS, hidden_states, patches, prefix_tokens
 from aullava.text.errors import choose
 from aullava.text.grammar import AnswerForm, answer_text
 from aullava.text.layout import Layout, frame_of
@@ -35,14 +36,20 @@ def memory_report(config: Config) -> str:
     """A table of bytes per device, for one copy on each (ddp) and for a model in pieces (fsdp).
 
     Raises:
-        ModelError: the model begins with a whole LLaVA, has an encoder of another kind, or is not here.
+        ModelError: the model is not here, or has parts whose memory is not known: a convolutional encoder, an
+            adapter on the encoder, weights in 4 bits.
     """
-    if config.llm.init_from is not None:
-        raise ModelError("--memory tells the memory of vision.name and llm.name, not of llm.init_from")
     if config.adapter.vision_targets:
         raise ModelError("--memory knows a frozen encoder only: write adapter.vision_targets=null")
-    step, known = _step(config)
-    memory = _memory(config, step)
+    if config.llm.quantization != "none":
+        raise ModelError("--memory knows no weights in 4 bits: write llm.quantization=none")
+    whole = config.llm.init_from
+    vision: Any = config_of(whole or config.vision.name, "vision", "llava" if whole else "vision")
+    llm = config_of(whole or config.llm.name, "llm", "llava" if whole else "llm")
+    if vision.model_type in GRIDS:
+        raise ModelError("--memory knows encoders made of transformer blocks, not convolutional ones")
+    step, known = _step(config, vision)
+    memory = _memory(config, step, vision, llm)
     devices = max(2, config.strategy.devices)
     rows = [
         ("vision encoder, frozen", memory.tower, memory.tower),
@@ -67,11 +74,7 @@ def memory_report(config: Config) -> str:
     return "\n".join(lines)
 
 
-def _memory(config: Config, step: Step) -> Memory:
-    llm = config_of(config.llm.name, "llm")
-    vision: Any = config_of(config.vision.name, "vision")
-    if vision.model_type in GRIDS:
-        raise ModelError("--memory knows encoders made of transformer blocks, not convolutional ones")
+def _memory(config: Config, step: Step, vision: Any, llm: Any) -> Memory:
     read = hidden_states(config.vision.layers, vision)
     vision.num_hidden_layers = max(read)
     with torch.device("meta"):
@@ -87,11 +90,13 @@ def _memory(config: Config, step: Step) -> Memory:
     )
 
 
-def _step(config: Config) -> tuple[Step, bool]:
+def _step(config: Config, vision: Any) -> tuple[Step, bool]:
     """The sizes of the largest step, and whether its tokens were counted or estimated."""
-    vision: Any = config_of(config.vision.name, "vision")
-    grid = 196 if vision.model_type in GRIDS else (vision.image_size // vision.patch_size) ** 2
-    image = grid + (prefix_tokens(vision) if config.vision.tokens == "all" else 0)
+    try:
+        size = load_preprocessor(config.llm.init_from or config.vision.name).size
+    except MissingModelError:
+        size = int(vision.image_size)
+    image = patches(vision, size) + (prefix_tokens(vision) if config.vision.tokens == "all" else 0)
     questions, known = _questions(config)
     asked, answered, rows = max(questions, key=lambda one: (image + one[0] + one[1]) * one[2])
     step = Step(
@@ -115,7 +120,7 @@ def _questions(config: Config) -> tuple[list[tuple[int, int, int]], bool]:
     layout = choose(Layout, config.text.layout, "text.layout")
     form = choose(AnswerForm, config.answer.form, "answer.form")
     try:
-        tokenizer: Any = load_tokenizer(config.llm.name)
+        tokenizer: Any = load_tokenizer(config.llm.init_from or config.llm.name)
     except MissingModelError:
         tokenizer = None
     bare = layout if tokenizer is not None or layout is not Layout.CHAT_TEMPLATE else Layout.PLAIN
