@@ -37,12 +37,14 @@ def memory_report(config: Config) -> str:
 
     Raises:
         ModelError: the model is not here, or has parts whose memory is not known: a convolutional encoder, an
-            adapter on the encoder, weights in 4 bits.
+            adapter on the encoder, weights in 4 bits, trained weights in bf16.
     """
     if config.adapter.vision_targets:
         raise ModelError("--memory knows a frozen encoder only: write adapter.vision_targets=null")
     if config.llm.quantization != "none":
         raise ModelError("--memory knows no weights in 4 bits: write llm.quantization=none")
+    if config.trainer.precision == "bf16-true":
+        raise ModelError("--memory knows trained weights in fp32 only: write trainer.precision=bf16-mixed")
     whole = config.llm.init_from
     vision: Any = config_of(whole or config.vision.name, "vision", "llava" if whole else "vision")
     llm = config_of(whole or config.llm.name, "llm", "llava" if whole else "llm")

@@ -46,6 +46,13 @@ def test_the_image_is_as_large_as_its_processor_makes_it(
     assert image == load_vision(str(tmp_path / "vision"), -2).num_tokens
 
 
-def test_four_bits_are_not_told(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*WORDS, "llm.quantization=nf4"]) == 2
-    assert "--memory knows no weights in 4 bits" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("llm.quantization=nf4", "--memory knows no weights in 4 bits"),
+        ("trainer.precision=bf16-true", "--memory knows trained weights in fp32 only"),
+    ],
+)
+def test_what_is_not_known_is_refused(word: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*WORDS, word]) == 2
+    assert said in capsys.readouterr().err
