@@ -6,7 +6,7 @@ import logging
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from lightning import Callback, Trainer
@@ -29,7 +29,7 @@ from aullava.models.errors import ModelError
 from aullava.models.llava import split_llava
 from aullava.models.llm import checkpoint_activations, load_llm, load_tokenizer
 from aullava.models.projector import build_projector
-from aullava.models.vision import VisionEncoder, load_preprocessor, load_vision
+from aullava.models.vision import GridEncoder, VisionEncoder, load_preprocessor, load_vision
 from aullava.models.vlm import FaceLanguageModel
 from aullava.text.collate import Collator
 from aullava.text.errors import choose
@@ -43,6 +43,7 @@ from aullava.training.callbacks.guards import FiniteSteps, GradientCoverage
 from aullava.training.callbacks.progress import StepProgress
 from aullava.training.callbacks.throughput import Throughput
 from aullava.training.callbacks.watchdog import Watchdog
+from aullava.training.compiled import compile_blocks
 from aullava.training.module import Asked, AULightningModule
 from aullava.training.run_folder import EVENTS
 from aullava.training.strategies import build_strategy, precision_plugin
@@ -70,15 +71,23 @@ warnings.filterwarnings("ignore", message=r".*does not have many workers")
 
 
 def build_model(config: Config) -> FaceLanguageModel:
-    """Frozen encoder, projector, frozen language model with its adapter; in training mode."""
+    """Frozen encoder, projector, frozen language model, and the adapters on them; in training mode."""
     vision, projector, aligned, llm = _parts(config)
     adapter = config.adapter
     adapted: PreTrainedModel | PeftModel = llm
     if adapter.kind != "none":
-        adapted = add_lora(llm, adapter.r, adapter.alpha, adapter.dropout, adapter.targets, adapter.kind)
+        sizes = adapter.r, adapter.alpha, adapter.dropout
+        adapted = add_lora(llm, *sizes, adapter.targets, adapter.kind)
+        if adapter.vision_targets:
+            if isinstance(vision, GridEncoder):
+                raise ModelError("adapter.vision_targets: a convolutional encoder takes none: write null")
+            key, tower = "adapter.vision_targets", cast("PreTrainedModel", vision.model)
+            vision.model = add_lora(tower, *sizes, adapter.vision_targets, adapter.kind, key)
     if config.llm.gradient_checkpointing:
         checkpoint_activations(llm)
     model = FaceLanguageModel(vision, projector, adapted, aligned)
+    if config.trainer.compile:
+        compile_blocks(model)
     return model.train()  # transformers loads in eval mode, in which nothing is recomputed
 
 

@@ -16,7 +16,7 @@ class FaceFeatures:
     """Features of rows of datasets; those of the same pictures are kept.
 
     Args:
-        encoder: the frozen encoder.
+        encoder: of the run; an adapter on it is left out.
         preprocess: its image preprocessor.
     """
 
@@ -53,4 +53,6 @@ class FaceFeatures:
         device = next(self.encoder.parameters()).device
         for start in range(0, len(rows), step):
             images = [data.picture(row) for row in rows[start : start + step]]
-            yield self.encoder(self.preprocess(images).to(device)).cpu()
+            with self.encoder.frozen():
+                features = self.encoder(self.preprocess(images).to(device))
+            yield features.cpu()

@@ -53,6 +53,11 @@ def import_folder(
     words = [*_parts(folder), *_adapter(read), *overrides]
     resolved = resolve(experiment or folder / SETTINGS, words, vocabulary())
     model = build_model(resolved.config)
+    if not model.aligned:
+        raise ExportError(
+            f"projector.kind is {resolved.config.projector.kind}, but the projector of {folder} is another "
+            f"and would be lost: write {next(word for word in words if word.startswith('projector.kind='))}"
+        )
     if read is not None:
         own = {key: value for key, value in model.trainable_state_dict().items() if key not in read.state}
         projector = {key: value for key, value in own.items() if key.startswith("projector.")}
@@ -109,11 +114,12 @@ def _parts(folder: Path) -> list[str]:
 
 def _adapter(adapter: Adapter | None) -> list[str]:
     if adapter is None:
-        return ["adapter.kind=none"]
+        return ["adapter.kind=none", "adapter.vision_targets=null"]
     return [
         f"adapter.kind={adapter.kind}",
         f"adapter.r={adapter.r}",
         f"adapter.alpha={adapter.alpha}",
         f"adapter.dropout={adapter.dropout}",
         f"adapter.targets=[{','.join(adapter.targets)}]",
+        "adapter.vision_targets=null",
     ]

@@ -20,7 +20,8 @@ from aullava.models.memory import Adapter, Memory, Step, tower_memory, training_
 from aullava.models.projector import build_projector
 from aullava.models.shapes import config_of
 from aullava.models.shared_prefix import TAKES_MASKS
-from aullava.models.vision_kinds import GRIDS, hidden_states, prefix_tokens
+from aullava.models.vision import load_preprocessor
+from aullava.models.vision_kinds import GRIDS, hidden_states, patches, prefix_tokens
 from aullava.text.errors import choose
 from aullava.text.grammar import AnswerForm, answer_text
 from aullava.text.layout import Layout, frame_of
@@ -43,7 +44,8 @@ def memory_report(config: Config) -> str:
     """A table of bytes per device, for one copy on each (ddp) and for a model in pieces (fsdp).
 
     Raises:
-        ModelError: the model begins with a whole LLaVA, has an encoder of another kind, or is not here.
+        ModelError: the model is not here, or has parts whose memory is not known: a convolutional encoder, an
+            adapter on the encoder, weights in 4 bits, trained weights in bf16.
     """
     step, known, questions = _step(config)
     memory = _memory(config, step)
@@ -88,11 +90,11 @@ def estimated(config: Config) -> str:
 
 def _about_cache(config: Config, step: Step) -> str:
     """What a cache of vision features would take and save, and whether it is worth it."""
-    vision = _vision(config)
+    vision, llm = _shapes(config)
     read, extra = hidden_states(config.vision.layers, vision), prefix_tokens(vision)
     vision.num_hidden_layers = max(read)
     seen = step.image_tokens + (0 if config.vision.tokens == "all" else extra)
-    share = vision_share(vision, seen, config.data.batch_size, config_of(config.llm.name, "llm"), step)
+    share = vision_share(vision, seen, config.data.batch_size, llm, step)
     width, dtype = vision.hidden_size * len(read), DTYPES[config.vision.dtype]
     one = step.image_tokens * width * dtype.itemsize
     faces = _training_faces(config)
@@ -121,16 +123,23 @@ def _training_faces(config: Config) -> int | None:
     return count
 
 
-def _vision(config: Config) -> Any:
-    vision: Any = config_of(config.vision.name, "vision")
+def _shapes(config: Config) -> tuple[Any, Any]:
+    """The configs of encoder and language model, if their memory is known."""
+    if config.adapter.vision_targets:
+        raise ModelError("--memory knows a frozen encoder only: write adapter.vision_targets=null")
+    if config.llm.quantization != "none":
+        raise ModelError("--memory knows no weights in 4 bits: write llm.quantization=none")
+    if config.trainer.precision == "bf16-true":
+        raise ModelError("--memory knows trained weights in fp32 only: write trainer.precision=bf16-mixed")
+    whole = config.llm.init_from
+    vision = config_of(whole or config.vision.name, "vision", "llava" if whole else "vision")
     if vision.model_type in GRIDS:
         raise ModelError("--memory knows encoders made of transformer blocks, not convolutional ones")
-    return vision
+    return vision, config_of(whole or config.llm.name, "llm", "llava" if whole else "llm")
 
 
 def _memory(config: Config, step: Step) -> Memory:
-    llm = config_of(config.llm.name, "llm")
-    vision = _vision(config)
+    vision, llm = _shapes(config)
     read = hidden_states(config.vision.layers, vision)
     vision.num_hidden_layers = max(read)
     with torch.device("meta"):
@@ -148,11 +157,12 @@ def _memory(config: Config, step: Step) -> Memory:
 
 def _step(config: Config) -> tuple[Step, bool, int]:
     """The sizes of the largest step, whether its tokens were counted, and the questions in a sequence."""
-    if config.llm.init_from is not None:
-        raise ModelError("--memory tells the memory of vision.name and llm.name, not of llm.init_from")
-    vision: Any = config_of(config.vision.name, "vision")
-    grid = 196 if vision.model_type in GRIDS else (vision.image_size // vision.patch_size) ** 2
-    image = grid + (prefix_tokens(vision) if config.vision.tokens == "all" else 0)
+    vision, _ = _shapes(config)
+    try:
+        size = load_preprocessor(config.llm.init_from or config.vision.name).size
+    except MissingModelError:
+        size = int(vision.image_size)
+    image = patches(vision, size) + (prefix_tokens(vision) if config.vision.tokens == "all" else 0)
     batches, known = _batches(config)
     largest = max(batches, key=lambda one: (image + one.text) * one.rows)
     step = Step(
@@ -182,7 +192,7 @@ def _batches(config: Config) -> tuple[list[_Batch], bool]:
     layout = choose(Layout, config.text.layout, "text.layout")
     form = choose(AnswerForm, config.answer.form, "answer.form")
     try:
-        tokenizer: Any = load_tokenizer(config.llm.name)
+        tokenizer: Any = load_tokenizer(config.llm.init_from or config.llm.name)
     except MissingModelError:
         tokenizer = None
     bare = layout if tokenizer is not None or layout is not Layout.CHAT_TEMPLATE else Layout.PLAIN

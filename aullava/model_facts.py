@@ -65,6 +65,8 @@ def _trained(config: Config) -> str:
     if adapter.kind == "none":
         return f"{config.projector.kind} projector"
     update = f"{adapter.kind} r={adapter.r}, alpha={adapter.alpha} on {', '.join(adapter.targets)}"
+    if adapter.vision_targets:
+        update += f" and, of the vision encoder, on {', '.join(adapter.vision_targets)}"
     return f"{config.projector.kind} projector; {update}"
 
 

@@ -1,4 +1,9 @@
-"""An exported folder beside the run it came from: the same tokens, logits and answers, and the canary."""
+"""An exported folder beside the run it came from: the same tokens, logits and answers, and the canary.
+
+The merged model answers each question by its own decoder. Both models then read question and answer in passes
+of one shape, so that equal weights give equal bits, and each says what it would write at every token: greedy
+decoding goes by nothing else. `generate` itself writes the answers about the first images.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aullava.decoding.one_pass import OnePass
+from aullava.decoding.slots import SlotTable, zeros
 from aullava.export.errors import ExportError
 from aullava.export.folder import Exported
 from aullava.export.verify import (
@@ -30,6 +37,8 @@ BATCH = 8
 """Images that are compared at once: logits of the whole vocabulary are held for all of their tokens."""
 MERGED_ON = 16
 """Images on which the model is compared before and after the adapter is merged."""
+GENERATED = 16
+"""Images about which `generate` writes whole answers, token by token."""
 
 Asked = tuple[Scale, tuple[str, ...]]
 Picture = np.ndarray
@@ -77,9 +86,9 @@ def before_merging(
         tuned, base = [], []
         for start in range(0, len(pixels), BATCH):
             part = pixels[start : start + BATCH]
-            rows = ids.expand(len(part), -1), places.expand(len(part), -1)
-            tuned.append(_held(answer_logits(model, part, *rows, _any_answer(prompt))))
-            without = base_logits(model, part, *rows, _any_answer(prompt))
+            rows = ids.expand(len(part), -1), places.expand(len(part), -1), _any_answer(prompt, part)
+            tuned.append(_held(answer_logits(model, part, *rows)))
+            without = base_logits(model, part, *rows)
             base += [] if without is None else [_held(without)]
         found.append(Before(pixels, torch.cat(tuned), torch.cat(base) if base else None))
     return found
@@ -128,10 +137,11 @@ def verified(
         before: from `before_merging`, of the same questions and images.
     """
     tally = _Tally()
+    decoder = OnePass(written.model, collator)
     for one, early in zip(asked, before, strict=True):
         for start in range(0, len(faces), BATCH):
             part = list(faces[start : start + BATCH])
-            _compare(tally, served, written.model, collator, one, part)
+            _compare(tally, served, decoder, one, part, whole=start < GENERATED)
             if start < len(early.pixels):
                 _compare_merging(tally, served, written.model, collator, one, early, start)
     adapted = any(early.base is not None for early in before)
@@ -140,6 +150,8 @@ def verified(
         images=len(faces),
         answers=tally.counts["answers"],
         agreed=tally.counts["agreed"],
+        generated=tally.counts["generated"],
+        equal=tally.counts["equal"],
         valid=tally.counts["valid"],
         logits=tally.worst["logits"],
         merging=tally.worst["merging"],
@@ -150,26 +162,61 @@ def verified(
 
 
 def _compare(
-    tally: _Tally,
-    served: Served,
-    model: FaceLanguageModel,
-    collator: Collator,
-    asked: Asked,
-    faces: list[Picture],
+    tally: _Tally, served: Served, decoder: OnePass, asked: Asked, faces: list[Picture], whole: bool
 ) -> None:
-    """Logits, pixels and answers of one question about a few images."""
+    """Logits, pixels and decisions of one question about a few images; with `whole` written answers too."""
+    model, collator = decoder.model, decoder.collator
     scale, aus = asked
     prompt = collator.prompt(aus, scale)
     inputs = served.inputs(faces, asking_text(aus, scale, collator.style))
-    pixels, ids, answer = inputs["pixel_values"], inputs["input_ids"], _any_answer(prompt)
-    ours = answer_logits(model, pixels, ids, _places(prompt, ids), answer)
-    tally.larger("logits", apart(served.logits(inputs, answer), ours))
+    pixels, ids = inputs["pixel_values"], inputs["input_ids"]
+    rows, table = (pixels, ids, _places(prompt, ids)), SlotTable(prompt.grammar, ids.device)
+    said = decoder.ask(model.see(pixels), [""] * len(faces), aus, scale)
+    draft = table.answer_ids(table.choices_of(np.stack([one.values for one in said])))
+    answer, ours = _answered(model, table, rows, draft)
+    theirs = served.logits(inputs, answer)
+    tally.larger("logits", apart(theirs, ours))
     tally.larger("pixels", float((pixels.cpu() - collator.preprocess(faces)).abs().max()))
-    said = served.answers(inputs, len(answer))
-    mine = answers(model, pixels, ids, _places(prompt, ids), len(answer), served.end_id)
+    same = (_decided(table, theirs) == answer) & (theirs.argmax(2) == ours.argmax(2))
     tally.count("answers", len(faces))
-    tally.count("agreed", sum(one == other for one, other in zip(said, mine, strict=True)))
-    tally.count("valid", sum(_reads(served.text(one), aus, scale, collator) for one in said))
+    tally.count("agreed", int(same.all(dim=1).sum()))
+    if whole:
+        longest = len(prompt.grammar.steps)
+        written = served.answers(inputs, longest)
+        mine = answers(model, *rows, longest, served.end_id)
+        tally.count("generated", len(faces))
+        tally.count("equal", sum(one == other for one, other in zip(written, mine, strict=True)))
+        tally.count("valid", sum(_reads(served.text(one), aus, scale, collator) for one in written))
+
+
+def _answered(
+    model: FaceLanguageModel, table: SlotTable, rows: tuple[Tensor, Tensor, Tensor], draft: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Our answers [B, L], decided in whole passes, and the logits [B, L, V] that decided them.
+
+    In half precision the decoder's own passes, of other shapes, may decide a near tie the other way. What
+    stands behind a changed token is decided anew, so the first k slots stand after k passes.
+
+    Args:
+        model: merged.
+        table: the slots of the question.
+        rows: pixels, ids and the image's places.
+        draft: the answers [B, L] of the decoder.
+    """
+    answer = draft
+    while True:
+        logits = answer_logits(model, *rows, answer)
+        decided = _decided(table, logits)
+        if torch.equal(decided, answer):
+            return answer, logits
+        answer = decided
+
+
+def _decided(table: SlotTable, logits: Tensor) -> Tensor:
+    """The answers [B, L] of the likeliest choices among those that the grammar allows."""
+    slots = (0, len(table.steps))
+    scores = table.scores(logits[:, list(table.positions)][:, :, table.columns], slots)
+    return table.answer_ids(table.chosen(scores, slots, zeros(table, len(logits))))
 
 
 def _compare_merging(
@@ -185,7 +232,7 @@ def _compare_merging(
     prompt = collator.prompt(asked[1], asked[0])
     pixels = early.pixels[start : start + BATCH]
     ids = torch.tensor(prompt.ids, device=pixels.device).expand(len(pixels), -1)
-    places, answer = _places(prompt, ids), _any_answer(prompt)
+    places, answer = _places(prompt, ids), _any_answer(prompt, pixels)
     tuned = early.tuned[start : start + BATCH]
     tally.larger("merging", apart(_held(answer_logits(model, pixels, ids, places, answer)), tuned))
     if early.base is not None:
@@ -201,9 +248,10 @@ def _places(prompt: Prompt, ids: Tensor) -> Tensor:
     return torch.tensor(prompt.image, device=ids.device).expand(len(ids), -1)
 
 
-def _any_answer(prompt: Prompt) -> tuple[int, ...]:
-    """The ids of one answer that the grammar allows, to read logits along."""
-    return prompt.grammar.encode(np.zeros(len(prompt.grammar.aus), np.float32))
+def _any_answer(prompt: Prompt, pixels: Tensor) -> Tensor:
+    """The ids [B, L] of one answer that the grammar allows, for each picture, to read logits along."""
+    ids = prompt.grammar.encode(np.zeros(len(prompt.grammar.aus), np.float32))
+    return torch.tensor(ids, device=pixels.device).expand(len(pixels), -1)
 
 
 def _held(logits: Tensor) -> Tensor:

@@ -1,4 +1,7 @@
-"""Real vocabularies that come through the package index: those of llama.cpp's own tests, inside an sdist."""
+"""Real vocabularies that come through the package index.
+
+Those of llama.cpp's own tests, inside an sdist, and SmolLM2's, which `aullava models fetch` brings.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,25 @@ import hashlib
 import os
 import re
 import tarfile
+import tempfile
 import urllib.request
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 from transformers import AutoTokenizer
+
+from aullava.cli import main
+from aullava.export.tokenizer import exported_tokenizer
+from aullava.models.llm import load_tokenizer
 
 INDEX: Final = "https://pypi.org/simple/llama-cpp-python/"
 SDIST: Final = "llama_cpp_python-0.3.7.tar.gz"
 SHA256: Final = "0566a0dcc0f38005c4093309a87f67c2452449522e3e17e15cd735a62957894c"
-NAMES: Final = ("llama-spm", "qwen2", "llama-bpe", "phi-3", "gpt-2", "falcon")
+INSIDE: Final = ("llama-spm", "qwen2", "llama-bpe", "phi-3", "gpt-2", "falcon")
+"""Vocabularies of the sdist."""
+NAMES: Final = (*INSIDE, "smollm2")
 
 
 def home() -> Path:
@@ -28,7 +39,7 @@ def home() -> Path:
 def vocabulary_folder() -> Path:
     """The folder of the vocabularies, downloaded if it is not there."""
     folder = home() / "vocabularies"
-    if all((folder / f"ggml-vocab-{name}.gguf").is_file() for name in NAMES):
+    if all((folder / f"ggml-vocab-{name}.gguf").is_file() for name in INSIDE):
         return folder
     folder.mkdir(parents=True, exist_ok=True)
     with urllib.request.urlopen(INDEX, timeout=60) as page:
@@ -41,7 +52,7 @@ def vocabulary_folder() -> Path:
     with tarfile.open(sdist) as archive:
         for member in archive.getmembers():
             name = Path(member.name).name
-            if name in {f"ggml-vocab-{one}.gguf" for one in NAMES}:
+            if name in {f"ggml-vocab-{one}.gguf" for one in INSIDE}:
                 inside = archive.extractfile(member)
                 assert inside is not None
                 (folder / name).write_bytes(inside.read())
@@ -50,5 +61,30 @@ def vocabulary_folder() -> Path:
 
 
 @cache
+def _fetched() -> tempfile.TemporaryDirectory[str]:
+    """Lives as long as the tests do."""
+    folder = tempfile.TemporaryDirectory(prefix="aullava-models-")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", folder.name)
+        assert main(["models", "fetch", "smollm2-135m", "mobilenet-v2"]) == 0
+    return folder
+
+
+def fetched_models() -> str:
+    """A cache folder (`XDG_CACHE_HOME`) with the models that the verb brings: 101 MB, once for all tests."""
+    return _fetched().name
+
+
+@cache
 def real_tokenizer(name: str) -> Any:
+    if name == "smollm2":
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_CACHE_HOME", fetched_models())
+            return load_tokenizer("smollm2-135m")
     return AutoTokenizer.from_pretrained(vocabulary_folder(), gguf_file=f"ggml-vocab-{name}.gguf")
+
+
+@cache
+def written_tokenizer(name: str) -> Any:
+    """As an export writes it."""
+    return exported_tokenizer(real_tokenizer(name))

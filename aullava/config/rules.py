@@ -35,6 +35,8 @@ def check(config: Config, vocabulary: Vocabulary | None, where: Where) -> None:
             sentence = f"{section}.name is '{name}', but llm.init_from brings its own: write one of the two"
             raise refusal(where((section, "name")), sentence)
     _check_choice(config, where)
+    _check_vision_adapter(config, where)
+    _check_compile(config, where)
     _check_strategy(config, where)
 
 
@@ -49,6 +51,37 @@ def _check_choice(config: Config, where: Where) -> None:
     if config.trainer.val_every is None:
         sentence = f"trainer.weights is '{by}', but there is one validation only: write trainer.val_every too"
         raise refusal(where(key), sentence)
+
+
+def _check_vision_adapter(config: Config, where: Where) -> None:
+    """Refuse an adapter on the vision encoder that could not be trained."""
+    if config.adapter.vision_targets is None:
+        return
+    key = ("adapter", "vision_targets")
+    if config.adapter.kind == "none":
+        sentence = "adapter.vision_targets needs an adapter, but adapter.kind is none: write lora, or null"
+        raise refusal(where(key), sentence)
+    if config.vision.cache_dir is not None:
+        sentence = "vision.cache_dir keeps what a frozen encoder makes, but adapter.vision_targets trains it: "
+        raise refusal(where(("vision", "cache_dir")), sentence + "write vision.cache_dir=null")
+    if config.strategy.name in SHARDED:
+        sentence = (
+            f"adapter.vision_targets and strategy '{config.strategy.name}' do not go together: "
+            "write strategy=ddp, or null"
+        )
+        raise refusal(where(key), sentence)
+
+
+def _check_compile(config: Config, where: Where) -> None:
+    """Refuse blocks that are compiled and yet shared out or in 4 bits: never tried together."""
+    others = {
+        f"strategy '{config.strategy.name}'": config.strategy.name in SHARDED,
+        "llm.quantization": config.llm.quantization != "none",
+    }
+    for other, chosen in others.items():
+        if config.trainer.compile and chosen:
+            sentence = f"trainer.compile and {other} do not go together: write trainer.compile=false"
+            raise refusal(where(("trainer", "compile")), sentence)
 
 
 def _check_strategy(config: Config, where: Where) -> None:

@@ -170,7 +170,7 @@ class LlmConfig:
 
 @dataclass
 class AdapterConfig:
-    """What is trained on the language model, and on it alone (PEFT's `LoraConfig`)."""
+    """What is trained on the language model, and if asked for on the vision encoder (PEFT's `LoraConfig`)."""
 
     kind: str = choice("lora", "rslora", "dora", "none")
     """lora: Hu et al. 2021. rslora: scaled by alpha / sqrt(r), for high ranks. dora: also learns the size of
@@ -186,6 +186,9 @@ class AdapterConfig:
     )
     """Linear layers that get an update, by the end of their names; the default is all of a LLaMA block.
     [all-linear]: every linear layer but the head, whatever the model calls them."""
+    vision_targets: list[str] | None = None
+    """The same of the vision encoder, with the same kind, rank and rate; null: it stays frozen. Of a CLIP or
+    SigLIP for instance [q_proj, v_proj], of a DINOv2 [query, value]."""
 
 
 @dataclass
@@ -217,6 +220,9 @@ class TrainerConfig:
     precision: str = choice("32-true", "bf16-mixed", "16-mixed", "bf16-true")
     """Arithmetic, in Lightning's words. Trained weights stay fp32, but for bf16-true, which has all in bf16:
     the least memory and the coarsest steps. For the frozen weights alone: vision.dtype and llm.dtype."""
+    compile: bool = False
+    """torch.compile of the language model's blocks while training: minutes at the start, for the steps that
+    follow. Needs a C++ compiler on a CPU, Triton on a GPU."""
     accelerator: str = choice("auto", "cpu", "gpu", "cuda", "mps")
     """Kind of device, in Lightning's words."""
     val_every: int | None = number(None, low=1)

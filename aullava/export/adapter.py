@@ -98,7 +98,7 @@ def _ours(name: str, folder: Path) -> str:
     found = _LAYER.fullmatch(name)
     if found is None:
         raise ExportError(
-            f"the adapter {folder} changes {name}, which is no linear layer of the language model: the "
-            "vision tower and the projector of a run carry no adapter"
+            f"the adapter {folder} changes {name}, which is no linear layer of the language model: "
+            "adapters on a vision tower or a projector are not read"
         )
     return f"llm.base_model.model.model.{found['layer']}.{found['part']}.default.weight"

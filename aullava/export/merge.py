@@ -15,7 +15,7 @@ from aullava.models.vlm import FaceLanguageModel
 
 @torch.no_grad()
 def merged(model: FaceLanguageModel, dtype: torch.dtype) -> FaceLanguageModel:
-    """The model without an adapter: its update is added to the weights, in the wider of the two dtypes.
+    """The model without adapters: their updates are added to the weights, in the wider of the two dtypes.
 
     Args:
         model: with its trained weights; it is used up.
@@ -24,17 +24,23 @@ def merged(model: FaceLanguageModel, dtype: torch.dtype) -> FaceLanguageModel:
     Raises:
         ExportError: a merged weight would not be finite.
     """
-    llm: Any = model.llm
-    if isinstance(llm, PeftModel):
-        held = llm.get_input_embeddings().weight.dtype
-        cast_weights(llm, torch.promote_types(held, dtype))
-        try:
-            llm = llm.merge_and_unload(safe_merge=True)
-        except ValueError as error:
-            raise ExportError(f"the adapter cannot be merged: {error}") from error
+    model.vision.model = _unloaded(model.vision.model, dtype)
+    llm = _unloaded(model.llm, dtype)
     for part in (model.vision, model.projector, llm):
         cast_weights(part, dtype)
     return FaceLanguageModel(model.vision, model.projector, llm, model.aligned).eval().requires_grad_(False)
+
+
+def _unloaded(part: Any, dtype: torch.dtype) -> Any:
+    """A part with its adapter merged; as it is, if it has none."""
+    if not isinstance(part, PeftModel):
+        return part
+    base: Any = part.get_base_model()
+    cast_weights(part, torch.promote_types(base.dtype, dtype))
+    try:
+        return part.merge_and_unload(safe_merge=True)
+    except ValueError as error:
+        raise ExportError(f"the adapter cannot be merged: {error}") from error
 
 
 @torch.no_grad()

@@ -20,8 +20,6 @@ from aullava.models.vlm import FaceLanguageModel
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.05, torch.float16: 0.05}
 """Largest difference of a logit between the folder and the merged model, and in fp32 between that and the
 model with its adapter. In half precision two orders of the same sum differ by about 0.02; ours."""
-AGREEMENT = {torch.float32: 1.0, torch.bfloat16: 0.99, torch.float16: 0.99}
-"""Least share of equal answers. In half precision a near tie may fall the other way on another kernel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +29,11 @@ class Verification:
     Attributes:
         dtype: of the folder's weights.
         images: how many.
-        answers: how many answers were compared.
-        agreed: how many were equal, token by token.
-        valid: how many of the folder's answers follow the grammar.
+        answers: how many answers were compared, token by token.
+        agreed: how many the folder decides as the merged model does.
+        generated: how many whole answers the folder wrote by `generate`.
+        equal: how many of them the merged model writes too.
+        valid: how many of them follow the grammar.
         logits: max |difference| of a logit, folder against merged model, on the folder's own pixels.
         merging: the same, merged model against the model with its adapter.
         tuned: the same, model with its adapter against its base; None without an adapter.
@@ -45,6 +45,8 @@ class Verification:
     images: int
     answers: int
     agreed: int
+    generated: int
+    equal: int
     valid: int
     logits: float
     merging: float
@@ -59,8 +61,10 @@ class Verification:
             return f"its logits are {self.logits:.2g} away from the merged model's, {limit:g} are allowed"
         if self.dtype is torch.float32 and not self.merging <= limit:
             return f"merging moved the logits by {self.merging:.2g}, {limit:g} are allowed"
-        if self.agreed < AGREEMENT[self.dtype] * self.answers:
+        if self.agreed < self.answers:
             return f"{self.answers - self.agreed} of {self.answers} answers differ"
+        if self.equal < self.generated:
+            return f"{self.generated - self.equal} of {self.generated} answers of its generate() differ"
         if self.tuned is not None and self.untuned is not None:
             if self.tuned == 0:
                 return "the adapter changes no logit: was the run trained?"
@@ -76,7 +80,8 @@ class Verification:
             ("max |logit difference|, merged - with adapter", f"{self.merging:.3g}"),
             ("max |pixel difference|, its processor - ours", f"{self.pixels:.3g}"),
             ("equal answers", f"{self.agreed} of {self.answers}"),
-            ("answers that follow the grammar", f"{self.valid} of {self.answers}"),
+            ("written by its generate() alike", f"{self.equal} of {self.generated}"),
+            ("of these follow the grammar", f"{self.valid} of {self.generated}"),
         ]
         if self.tuned is not None and self.untuned is not None:
             rows.append(("canary: tuned - base, folder - base", f"{self.tuned:.3g}, {self.untuned:.3g}"))
@@ -130,32 +135,32 @@ class Served:
         return str(self.processor.decode(answer, skip_special_tokens=False))
 
     @torch.no_grad()
-    def logits(self, inputs: Any, answer: Sequence[int]) -> Tensor:
+    def logits(self, inputs: Any, answer: Tensor) -> Tensor:
         """As `answer_logits`, of its own forward pass."""
-        ids = _with_answer(inputs["input_ids"], answer)
+        ids = torch.cat([inputs["input_ids"], answer], dim=1)
         ones = torch.ones_like(ids)
         out = self.model(input_ids=ids, pixel_values=inputs["pixel_values"], attention_mask=ones)
-        found: Tensor = out.logits[:, -len(answer) - 1 : -1]
+        found: Tensor = out.logits[:, -answer.shape[1] - 1 : -1]
         return found
 
 
 @torch.no_grad()
 def answer_logits(
-    model: FaceLanguageModel, pixels: Tensor, ids: Tensor, places: Tensor, answer: Sequence[int]
+    model: FaceLanguageModel, pixels: Tensor, ids: Tensor, places: Tensor, answer: Tensor
 ) -> Tensor:
-    """Logits [B, L, V] from which the tokens of an answer would be chosen.
+    """Logits [B, L, V] from which the tokens of each row's answer would be chosen.
 
     Args:
         model: ours.
         pixels: [B, 3, S, S].
         ids: int64 [B, T] of the question.
         places: bool [B, T], the image's among them.
-        answer: L ids that follow the question.
+        answer: int64 [B, L], ids that follow the question.
     """
-    whole = _with_answer(ids, answer)
-    image = F.pad(places, (0, len(answer)))
+    whole = torch.cat([ids, answer], dim=1)
+    image = F.pad(places, (0, answer.shape[1]))
     logits: Tensor = model(pixels, whole, image, torch.ones_like(whole)).logits
-    return logits[:, -len(answer) - 1 : -1]
+    return logits[:, -answer.shape[1] - 1 : -1]
 
 
 @torch.no_grad()
@@ -189,12 +194,12 @@ def _ended(written: Tensor, end_id: int) -> list[list[int]]:
 
 @torch.no_grad()
 def base_logits(
-    model: FaceLanguageModel, pixels: Tensor, ids: Tensor, places: Tensor, answer: Sequence[int]
+    model: FaceLanguageModel, pixels: Tensor, ids: Tensor, places: Tensor, answer: Tensor
 ) -> Tensor | None:
-    """As `answer_logits`, without the adapter; None for a model that has none."""
+    """As `answer_logits`, without the adapters; None for a model that has none."""
     if not isinstance(model.llm, PeftModel):
         return None
-    with model.llm.disable_adapter():
+    with model.vision.frozen(), model.llm.disable_adapter():
         return answer_logits(model, pixels, ids, places, answer)
 
 
@@ -202,7 +207,3 @@ def apart(one: Tensor, other: Tensor) -> float:
     """Largest difference of two logits in the columns that both have."""
     columns = min(one.shape[-1], other.shape[-1])
     return float((one[..., :columns].float() - other[..., :columns].float()).abs().max())
-
-
-def _with_answer(ids: Tensor, answer: Sequence[int]) -> Tensor:
-    return torch.cat([ids, torch.tensor([list(answer)], device=ids.device).expand(len(ids), -1)], dim=1)

@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, PreT
 
 from aullava.models.errors import ModelError
 from aullava.models.folders import cast_weights, load_config, load_weights, model_folder
+from aullava.models.llm import refuse_attention
 from aullava.models.projector import build_projector
 from aullava.models.vision import VisionEncoder, as_encoder, load_preprocessor
 from aullava.models.vision_kinds import hidden_states, prefix_tokens, vision_config
@@ -69,6 +70,7 @@ def split_llava(
         ModelError: another kind of model, or a projector that was made for other features or is of
             another kind.
     """
+    refuse_attention(attn_implementation)
     folder = model_folder(name, "llava", NEEDED)
     config: Any = load_config(folder)
     if config.model_type != "llava":

@@ -11,6 +11,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import is_flash_attn_2_available
 
 from aullava.models.errors import ModelError
 from aullava.models.folders import LOADING_ERRORS, load_config, load_weights, model_folder
@@ -41,12 +42,26 @@ def load_llm(
         ModelError: pickled weights, not a causal language model, or an attention or a quantisation that this
             machine cannot run.
     """
+    refuse_attention(attn_implementation)
     options: dict[str, Any] = {"dtype": dtype, "attn_implementation": attn_implementation}
     if quantization != "none":
         options["quantization_config"] = quantization_config(quantization, dtype)
     folder = model_folder(name, "llm", _WEIGHTS)
     model = load_weights(AutoModelForCausalLM, folder, config=load_config(folder), **options)
     return model.requires_grad_(False)
+
+
+def refuse_attention(implementation: str) -> None:
+    """Refuse an attention kernel that is not here; transformers would say so of the model's folder.
+
+    Raises:
+        ModelError: flash attention without its package or without a GPU.
+    """
+    if implementation == "flash_attention_2" and not is_flash_attn_2_available():
+        raise ModelError(
+            "llm.attention=flash_attention_2 needs the package flash-attn and a GPU for it, and one of them "
+            "is not here: write sdpa, which takes PyTorch's own fused kernels"
+        )
 
 
 def checkpoint_activations(llm: PreTrainedModel) -> None:

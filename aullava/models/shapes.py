@@ -24,20 +24,24 @@ _VICUNA_7B: Final = {"max_position_embeddings": 4096, "rms_norm_eps": 1e-5}  # L
 _CONFIG: Final = (("config.json",),)
 
 
-def config_of(name: str, part: str) -> Any:
+def config_of(name: str, part: str, key: str | None = None) -> Any:
     """The config of a model, as its folder has it or as the hub does.
 
     Args:
         name: as in the configuration.
-        part: "vision" or "llm".
+        part: "vision" or "llm"; of a LLaVA that part is taken out.
+        key: what `name` is in the configuration, a key of `KEYS`; None: `part`.
 
     Raises:
         MissingModelError: it is not here, and none of those that are known.
         ModelError: it is of an unknown type.
     """
     try:
-        folder = model_folder(name, part, _CONFIG)
-        return vision_config(folder) if part == "vision" else load_config(folder)
+        folder = model_folder(name, key or part, _CONFIG)
+        if part == "vision":
+            return vision_config(folder)
+        found: Any = load_config(folder)
+        return found.text_config if found.model_type == "llava" else found
     except MissingModelError:
         match name.partition("@")[0]:
             case "openai/clip-vit-large-patch14-336":

@@ -1,12 +1,14 @@
-"""The frozen vision encoder, and the pixels as its own checkpoint wants them."""
+"""The vision encoder, frozen but for an adapter on it, and the pixels as its own checkpoint wants them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, Self
 
 import numpy as np
 import torch
+from peft import PeftModel
 from torch import Tensor, nn
 from transformers import AutoImageProcessor, AutoModel, PreTrainedModel
 
@@ -22,7 +24,7 @@ _PROCESSOR: Final = (("preprocessor_config.json", "processor_config.json"),)
 
 
 class VisionEncoder(nn.Module):
-    """A frozen encoder that ends at the highest chosen layer: always in eval mode, never with a gradient.
+    """A frozen encoder that ends at the highest chosen layer: in eval mode, and no gradient but an adapter's.
 
     Args:
         model: a vision model of transformers without the layers above those that are read.
@@ -45,7 +47,7 @@ class VisionEncoder(nn.Module):
         dim: int | None = None,
     ) -> None:
         super().__init__()
-        self.model = model.requires_grad_(False)
+        self.model: PreTrainedModel | PeftModel = model.requires_grad_(False)
         self.num_tokens = num_tokens
         self.prefix_tokens = prefix_tokens
         self.layers = layers
@@ -53,10 +55,31 @@ class VisionEncoder(nn.Module):
         self.train(False)
 
     def train(self, mode: bool = True) -> Self:
-        """Stay in eval mode, whatever `mode` says: what is frozen has no dropout and no moving statistics."""
-        return super().train(False)
+        """Stay in eval mode, whatever `mode` says: what is frozen has no dropout and no moving statistics.
 
-    @torch.no_grad()
+        Only the dropout of an adapter follows `mode`.
+        """
+        super().train(False)
+        if self.adapted:
+            for name, module in self.model.named_modules():
+                if "lora_dropout" in name:
+                    module.train(mode)
+        return self
+
+    @property
+    def adapted(self) -> bool:
+        """Whether an adapter stands on the encoder, which is then trained."""
+        return isinstance(self.model, PeftModel)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """The encoder as it was loaded, without its adapter."""
+        if not isinstance(self.model, PeftModel):
+            yield
+            return
+        with self.model.disable_adapter():
+            yield
+
     def forward(self, pixel_values: Tensor) -> Tensor:
         """Patch features of the chosen layers, before any final norm.
 
@@ -68,7 +91,8 @@ class VisionEncoder(nn.Module):
             axis in the order of `layers`, without the prefix tokens.
         """
         # Indices keep those hidden states only; the last layer's is its output before the final norm.
-        output = self.model(pixel_values.to(self.model.dtype), output_hidden_states=list(self.layers))
+        with torch.set_grad_enabled(self.adapted and torch.is_grad_enabled()):
+            output = self.model(pixel_values.to(self.model.dtype), output_hidden_states=list(self.layers))
         states = [output.hidden_states[layer][:, self.prefix_tokens :] for layer in self.layers]
         return states[0] if len(states) == 1 else torch.cat(states, dim=-1)
 
@@ -103,7 +127,7 @@ class GridEncoder(VisionEncoder):
         self._place = place
 
     @staticmethod
-    def _maps(model: PreTrainedModel, pixel_values: Tensor) -> tuple[Tensor, ...]:
+    def _maps(model: PreTrainedModel | PeftModel, pixel_values: Tensor) -> tuple[Tensor, ...]:
         maps: tuple[Tensor, ...] = model(pixel_values, output_hidden_states=True).hidden_states
         return maps
 

@@ -60,10 +60,10 @@ class DecodeState:
 
 
 class FaceLanguageModel(AnswerPasses):
-    """Frozen vision encoder, projector, language model.
+    """Vision encoder, projector, language model.
 
     Args:
-        vision: gives N tokens per image.
+        vision: gives N tokens per image; frozen, but for an adapter on it.
         projector: from the encoder's width to the language model's.
         llm: a causal language model, with or without LoRA.
         aligned: whether the projector was already trained for this encoder and this language model.
@@ -156,7 +156,7 @@ class FaceLanguageModel(AnswerPasses):
         return logits
 
     def encode_images(self, pixel_values: Tensor, features: Tensor | None = None) -> Tensor:
-        """Image tokens [P, N, width of the language model]; no gradient reaches the encoder.
+        """Image tokens [P, N, width of the language model]; no gradient reaches what is frozen.
 
         Args:
             pixel_values: float [P, 3, S, S].
@@ -273,16 +273,16 @@ class FaceLanguageModel(AnswerPasses):
         """Take over the trained weights of an earlier stage: all of them, or nothing is changed.
 
         Args:
-            state: from `trainable_state_dict` of a model of the same parts. It may lack the adapter, which
-                then begins afresh and changes nothing at first.
+            state: from `trainable_state_dict` of a model of the same parts. It may lack an adapter, that on
+                the encoder or that on the language model, which then begins afresh and changes nothing at
+                first.
 
         Raises:
             CheckpointMismatchError: projector weights are missing, or tensors are unexpected or of another
                 shape.
         """
-        fresh = {name for name in self.trainable_state_dict() if name.startswith("llm.")}
-        adapted = any(name.startswith("llm.") for name in state)
-        self._copy(state, self.trainable_state_dict().keys() - (set() if adapted else fresh))
+        known = {name.partition(".")[0] for name in state} | {"projector"}
+        self._copy(state, {one for one in self.trainable_state_dict() if one.partition(".")[0] in known})
         self.aligned = True
 
     def _copy(self, state: Mapping[str, Tensor], wanted: Set[str]) -> None:

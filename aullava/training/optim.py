@@ -43,7 +43,7 @@ def build_optimizer(
     """
     groups = [
         _group("projector", model.projector, settings.lr_projector),
-        _group("lora", model.llm, settings.lr_lora),
+        _group("lora", nn.ModuleList([model.vision, model.llm]), settings.lr_lora),
     ]
     groups = [group for group in groups if group["params"]]  # without an adapter, LoRA has none
     grouped = sum(len(group["params"]) for group in groups)

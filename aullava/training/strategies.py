@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from inspect import signature
 from typing import Any
 
@@ -107,6 +110,19 @@ def refuse_machine(trainer: TrainerConfig, strategy: StrategyConfig) -> None:
         raise RunError("trainer.precision 16-mixed needs a CUDA device: write bf16-mixed or 32-true")
     if precision.startswith("bf16") and cuda and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise RunError(f"this GPU cannot compute in bfloat16 (trainer.precision {precision}): write 16-mixed")
+    if trainer.compile:
+        _refuse_compiler(cuda)
+
+
+def _refuse_compiler(cuda: bool) -> None:
+    """Refuse a machine on which torch.compile has nothing to compile with."""
+    if cuda:
+        if find_spec("triton") is None:
+            raise RunError("trainer.compile needs triton on a GPU, and it is not installed: write false")
+        return
+    names = [os.environ.get("CXX", "g++"), "clang++"]
+    if not any(shutil.which(name) for name in names):
+        raise RunError(f"trainer.compile needs a C++ compiler ({names[0]}), and here is none: write false")
 
 
 def blocks(model: nn.Module) -> list[nn.Module]:

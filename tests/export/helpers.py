@@ -42,6 +42,7 @@ class Parts:
     llm: Path
     projector: str = "linear"
     adapter: str = "lora"
+    vision_targets: tuple[str, ...] = ()
     layer: int = -2
     tokens: str = "patches"
     dtype: torch.dtype = torch.float32
@@ -57,6 +58,9 @@ def build(parts: Parts) -> FaceLanguageModel:
         torch.nn.init.normal_(tensor, std=0.3)
     if parts.adapter != "none":
         llm = add_lora(llm, 4, 8, 0.0, ["all-linear"], parts.adapter)
+    if parts.vision_targets:
+        tower: Any = vision.model
+        vision.model = add_lora(tower, 4, 8, 0.0, parts.vision_targets, parts.adapter)
     return trained(FaceLanguageModel(vision, projector, llm)).eval()
 
 

@@ -26,6 +26,14 @@ def test_an_attention_this_machine_cannot_run_is_refused(backbone: Backbone) -> 
         load_llm(backbone.llm, "flash_attentoin")
 
 
+def test_flash_attention_is_refused_where_it_is_not(
+    backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aullava.models.llm.is_flash_attn_2_available", lambda: False)
+    with pytest.raises(ModelError, match=r"needs the package flash-attn and a GPU .*: write sdpa"):
+        load_llm(backbone.llm, "flash_attention_2")
+
+
 def test_lora_is_trainable_fp32_and_everything_else_frozen(backbone: Backbone) -> None:
     llm = add_lora(load_llm(backbone.llm, dtype=torch.bfloat16), 4, 8, 0.0, TARGETS)
     trainable = {name: tensor for name, tensor in llm.named_parameters() if tensor.requires_grad}
@@ -48,7 +56,7 @@ def test_only_the_targets_are_adapted(backbone: Backbone) -> None:
     [
         (["q_proj", "qproj"], r"'qproj' matches no layer of the LlamaForCausalLM: did you mean 'q_proj'\?"),
         (["proj"], "'proj' matches no layer"),
-        ([], r"adapter.targets is empty: name layers of the language model \(down_proj, gate_proj"),
+        ([], r"adapter.targets is empty: name layers of the LlamaForCausalLM \(down_proj, gate_proj"),
         (["self_attn"], "LoRA cannot be added"),
     ],
 )

