@@ -62,7 +62,7 @@ def _check_vision_adapter(config: Config, where: Where) -> None:
         sentence = "adapter.vision_targets needs an adapter, but adapter.kind is none: write lora, or null"
         raise refusal(where(key), sentence)
     if config.vision.cache_dir is not None:
-        sentence = "vision.cache_dir keeps what a frozen encoder makes, but adapter.vision_targets trains it: "
+        sentence = "vision.cache_dir keeps what a frozen encoder makes, adapter.vision_targets trains it: "
         raise refusal(where(("vision", "cache_dir")), sentence + "write vision.cache_dir=null")
     if config.strategy.name in SHARDED:
         sentence = (
