@@ -53,18 +53,25 @@ def test_going_on_late_costs_what_going_on_early_costs(
     whole = Mixture(pair, LOADING)
     wanted = [[sample.sample_id for sample in batch] for batch in _shown(whole, steps + 1)]
     read: list[int] = []
-    for member in pair:
-        picture = member.picture
-        monkeypatch.setattr(member, "picture", lambda row, of=picture: (read.append(row), of(row))[1])
     taken: list[int] = []
-    take = Turns.take
-    counted = lambda turns, weights: (taken.append(1), take(turns, weights))[1]  # noqa: E731
+    picture, take = AUDataModule.picture, Turns.take
+
+    def watched(member: AUDataModule, row: int) -> Any:
+        read.append(row)
+        return picture(member, row)
+
+    def counted(turns: Turns, weights: Sequence[float]) -> tuple[int, int]:
+        taken.append(1)
+        return take(turns, weights)
+
+    monkeypatch.setattr(AUDataModule, "picture", watched)
     weights = normed(whole.shares())
     for done in (1, steps, 200_000):
         turns = Turns.at_the_beginning(len(whole.drawn))
         for _ in range(done):
             turns.take(weights)
-        read.clear(), taken.clear()
+        read.clear()
+        taken.clear()
         with monkeypatch.context() as patch:
             patch.setattr(Turns, "take", counted)
             again = Mixture(pair, LOADING)
