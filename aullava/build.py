@@ -19,9 +19,11 @@ from aullava.boards import board_callbacks
 from aullava.config.changes import flat
 from aullava.config.rules import SHARDED
 from aullava.config.schema import Config, DatasetConfig, FacesConfig
+from aullava.decoding.alone import Alone
 from aullava.decoding.decoder import Decoder, Reference
 from aullava.decoding.drafts import Reader
 from aullava.decoding.one_pass import OnePass
+from aullava.decoding.parallel import Parallel
 from aullava.launch import say_at_last
 from aullava.models.adapters import add_lora
 from aullava.models.errors import ModelError
@@ -74,9 +76,11 @@ def build_model(config: Config) -> FaceLanguageModel:
     adapted: PreTrainedModel | PeftModel = llm
     if adapter.kind != "none":
         adapted = add_lora(llm, adapter.r, adapter.alpha, adapter.dropout, adapter.targets, adapter.kind)
+    model = FaceLanguageModel(vision, projector, adapted, aligned).eval()
+    if config.answer.independent:
+        model.check_branches()
     if config.llm.gradient_checkpointing:
         checkpoint_activations(llm)
-    model = FaceLanguageModel(vision, projector, adapted, aligned)
     return model.train()  # transformers loads in eval mode, in which nothing is recomputed
 
 
@@ -109,6 +113,7 @@ def build_collator(config: Config, model: FaceLanguageModel) -> Collator:
         model.vision.num_tokens,
         load_preprocessor(config.llm.init_from or config.vision.name),
         config.llm.max_length or model.context_length,
+        config.answer.independent,
     )
 
 
@@ -163,8 +168,15 @@ def build_decoder(
 ) -> Decoder:
     """What writes the answers of this model; `reader` guesses them from features."""
     if config.decoding.method == "generate":
-        return Reference(model, collator)
-    return OnePass(model, collator, reader)
+        return (Alone if config.answer.independent else Reference)(model, collator)
+    return build_fast_decoder(config, model, collator, reader)
+
+
+def build_fast_decoder(
+    config: Config, model: FaceLanguageModel, collator: Collator, reader: Reader | None = None
+) -> OnePass:
+    """What answers this model's questions in about one pass, whatever `decoding.method` says."""
+    return (Parallel if config.answer.independent else OnePass)(model, collator, reader)
 
 
 def build_module(

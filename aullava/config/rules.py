@@ -15,8 +15,9 @@ def check(config: Config, vocabulary: Vocabulary | None, where: Where) -> None:
     """Refuse the first thing that is wrong between the keys of a complete config.
 
     Raises:
-        ConfigError: no dataset, an unknown Action Unit, two origins of one model, or a strategy that has not
-            the devices, or the arithmetic, that it needs.
+        ConfigError: no dataset, an unknown Action Unit, two origins of one model, a kind of answer that does not
+            go with its form, decoder or attention, or a strategy that has not the devices, or the
+            arithmetic, that it needs.
     """
     if not config.data.datasets:
         known = "" if vocabulary is None else f"; there are {', '.join(sorted(vocabulary.datasets))}"
@@ -32,7 +33,23 @@ def check(config: Config, vocabulary: Vocabulary | None, where: Where) -> None:
         if config.llm.init_from is not None and name != "tiny":
             sentence = f"{section}.name is '{name}', but llm.init_from brings its own: write one of the two"
             raise refusal(where((section, "name")), sentence)
+    _check_answer(config, where)
     _check_strategy(config, where)
+
+
+def _check_answer(config: Config, where: Where) -> None:
+    """Refuse a form, a decoder and an attention that do not go with the kind of answer."""
+    alone, method = config.answer.independent, config.decoding.method
+    if method == ("one_pass" if alone else "parallel"):
+        kind = "independent answers" if alone else "answers of one text"
+        sentence = f"decoding.method '{method}' is not for {kind} (answer.independent): write auto"
+        raise refusal(where(("decoding", "method")), sentence)
+    if alone and config.answer.form != "named":
+        sentence = f"answer.form '{config.answer.form}' does not name its Action Units: write named, or "
+        raise refusal(where(("answer", "form")), sentence + "answer.independent=false")
+    if alone and config.llm.attention == "flash_attention_2":
+        sentence = "flash_attention_2 takes no mask of branches (answer.independent): write llm.attention=sdpa"
+        raise refusal(where(("llm", "attention")), sentence)
 
 
 def _check_strategy(config: Config, where: Where) -> None:

@@ -121,16 +121,13 @@ class OnePass:
             TextError: the question cannot be written.
             ModelError: the language model does not end in a linear head.
         """
-        if not self._checked:  # not sooner: a model may be sharded after it was built
-            with evaluating(self.model):
-                self.model.check_head()
-            self._checked = True
+        self._check()
         known = self._question(aus, scale)
         table, question = known.question.table, known.question
         with evaluating(self.model):
             choices = self._drafted(known, features, drafts)
             run = Verification(self.model, question, choices, self._cost, known.experience)
-            run.run(features, self._state(known))
+            run.run(features, self._begun(known, len(table.grammar.steps)))
             read = readings(table.grammar, table.decisions(run.choices, run.scores))
         known.prior.learn(run.choices)
         certified = run.certified()
@@ -145,6 +142,13 @@ class OnePass:
             Answer.restricted(name, table.grammar, row, reading, agreed)
             for name, row, reading, agreed in zip(sample_ids, ids, read, sure, strict=True)
         ]
+
+    def _check(self) -> None:
+        """Refuse what no pass can decode; not sooner: a model may be sharded after it was built."""
+        if not self._checked:
+            with evaluating(self.model):
+                self.model.check_head()
+            self._checked = True
 
     @property
     def _device(self) -> torch.device:
@@ -174,9 +178,9 @@ class OnePass:
             drafts = self.reader.guess(features, table.grammar.aus, table.grammar.scale)
         return known.prior.draft(len(features)) if drafts is None else table.choices_of(drafts)
 
-    def _state(self, known: _Known) -> KeyValues:
-        """Keys and values of what stands before the image, with room for the rest."""
-        room = len(known.question.ids) + len(known.question.table.grammar.steps)
+    def _begun(self, known: _Known, answer: int) -> KeyValues:
+        """Keys and values of what stands before the image, with room for the rest and `answer` tokens."""
+        room = len(known.question.ids) + answer
         beginning = known.beginning
         if not beginning:
             return KeyValues.empty(int(self.model.llm.config.num_hidden_layers), room)

@@ -20,6 +20,7 @@ from transformers import Cache, DynamicCache, PreTrainedModel, StaticCache
 from aullava.models.errors import CheckpointMismatchError, ModelError
 from aullava.models.passes import AnswerPasses
 from aullava.models.shared_prefix import Shared, read_shared
+from aullava.models.tree import additive, places, seen
 from aullava.models.vision import VisionEncoder
 
 UNSUPERVISED: Final = -100
@@ -102,6 +103,7 @@ class FaceLanguageModel(AnswerPasses):
         attention_mask: Tensor,
         labels: Tensor | None = None,
         pictures: Tensor | None = None,
+        branches: Tensor | None = None,
     ) -> Output:
         """Logits, and the loss if there are labels.
 
@@ -113,14 +115,17 @@ class FaceLanguageModel(AnswerPasses):
                 nothing.
             labels: int64 [B, T], the ids to learn, UNSUPERVISED elsewhere.
             pictures: int64 [B], which picture each row asks about; None: row by row its own.
+            branches: int64 [B, T]: 0 in what all answers of a row share, else the number of the answer, which
+                sees that and itself only; padding has -1. None: a row is one text.
 
         Raises:
             ModelError: a row has not as many image places as the encoder gives tokens.
         """
         embeddings = self.embed(pixel_values, input_ids, image_mask, pictures)
         # Only positions whose next token is supervised need the head: the vocabulary is what costs there.
+        reading = _reading(attention_mask) if branches is None else _branched(branches, embeddings.dtype)
         if labels is None:
-            return Output(None, self._logits(embeddings, attention_mask, 0))
+            return Output(None, self._logits(embeddings, reading, 0))
         keep = F.pad(labels[:, 1:] != UNSUPERVISED, (0, 1))
         cache = None
         # Recomputation in the backward pass would write into the cache a second time.
@@ -130,10 +135,11 @@ class FaceLanguageModel(AnswerPasses):
             shared = Shared.of(input_ids, image_mask, keep, rows)
             cache = read_shared(self.llm, embeddings, shared)
         if cache is None:
-            logits = self._logits(embeddings, attention_mask, keep)
+            logits = self._logits(embeddings, reading, keep)
         else:
             begun = shared.by_picture
-            logits = self._logits(embeddings[:, begun:], None, keep[:, begun:], cache)
+            rest = {} if branches is None else _behind(begun, reading)
+            logits = self._logits(embeddings[:, begun:], rest, keep[:, begun:], cache)
         following = labels[:, 1:]
         wanted = following[following != UNSUPERVISED]
         losses = F.cross_entropy(logits.float(), wanted, reduction="none")
@@ -142,14 +148,14 @@ class FaceLanguageModel(AnswerPasses):
     def _logits(
         self,
         embeddings: Tensor,
-        attention_mask: Tensor | None,
+        reading: Mapping[str, Tensor],
         keep: Tensor | int,
         cache: Cache | None = None,
     ) -> Tensor:
         """Logits after the positions `keep` (0: all of them); behind what a cache holds, if there is one."""
         logits: Tensor = self.llm(
             inputs_embeds=embeddings,
-            **({} if attention_mask is None else _reading(attention_mask)),
+            **reading,
             past_key_values=cache,
             use_cache=cache is not None,
             logits_to_keep=keep,
@@ -301,6 +307,20 @@ def _reading(attention_mask: Tensor) -> dict[str, Tensor]:
     if _padded_right(attention_mask):
         return {}
     return {"attention_mask": attention_mask, "position_ids": _positions(attention_mask)}
+
+
+def _branched(branches: Tensor, dtype: torch.dtype) -> dict[str, Tensor]:
+    """How the language model is told about branches [B, T]: what each token sees, and where it stands."""
+    sight = seen(branches.unsqueeze(-1))
+    return {"attention_mask": additive(sight, dtype).unsqueeze(1), "position_ids": places(sight)}
+
+
+def _behind(begun: int, reading: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same for the tokens behind the first ones, whose keys and values are in a cache."""
+    return {
+        "attention_mask": reading["attention_mask"][:, :, begun:],
+        "position_ids": reading["position_ids"][:, begun:],
+    }
 
 
 def _padded_right(attention_mask: Tensor) -> bool:

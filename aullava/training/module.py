@@ -106,6 +106,7 @@ class AULightningModule(LightningModule):
             batch.attention_mask,
             batch.labels,
             batch.pictures,
+            batch.branches,
         )
         assert output.loss is not None
         assert output.losses is not None
