@@ -60,7 +60,7 @@ def export(run: Path, out: Path, dtype: str | None, verify: int, pictures: Seque
     config = resolved.config
     if config.answer.independent:
         raise ExportError(
-            f"{run} answers every Action Unit by itself (answer.independent), which `generate` of transformers "
+            f"{run} answers every Action Unit by itself (answer.independent), which transformers' generate() "
             "cannot ask for: use the run itself with `aullava predict`, or export one with one text"
         )
     kind = DTYPES[dtype or config.llm.dtype]

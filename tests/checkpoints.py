@@ -147,7 +147,6 @@ def run(model: FaceLanguageModel, batch: PromptBatch, labels: Tensor | None = No
         labels = batch.labels
     pictures = batch.pictures if isinstance(batch, AUBatch) else None
     branches = batch.branches if isinstance(batch, AUBatch) else None
-    output: Output = model(
-        batch.pixel_values, batch.input_ids, batch.image_mask, batch.attention_mask, labels, pictures, branches
-    )
+    inputs = batch.pixel_values, batch.input_ids, batch.image_mask, batch.attention_mask
+    output: Output = model(*inputs, labels, pictures, branches)
     return output

@@ -15,8 +15,8 @@ def check(config: Config, vocabulary: Vocabulary | None, where: Where) -> None:
     """Refuse the first thing that is wrong between the keys of a complete config.
 
     Raises:
-        ConfigError: no dataset, an unknown Action Unit, two origins of one model, a kind of answer that does not
-            go with its form, decoder or attention, or a strategy that has not the devices, or the
+        ConfigError: no dataset, an unknown Action Unit, two origins of one model, a kind of answer that does
+            not go with its form, decoder or attention, or a strategy that has not the devices, or the
             arithmetic, that it needs.
     """
     if not config.data.datasets:
@@ -48,7 +48,7 @@ def _check_answer(config: Config, where: Where) -> None:
         sentence = f"answer.form '{config.answer.form}' does not name its Action Units: write named, or "
         raise refusal(where(("answer", "form")), sentence + "answer.independent=false")
     if alone and config.llm.attention == "flash_attention_2":
-        sentence = "flash_attention_2 takes no mask of branches (answer.independent): write llm.attention=sdpa"
+        sentence = "flash_attention_2 takes no mask of branches, as answer.independent needs: write sdpa"
         raise refusal(where(("llm", "attention")), sentence)
 
 

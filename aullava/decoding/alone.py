@@ -48,7 +48,8 @@ class Alone:
         asked = self.collator.prompt(aus, scale)
         with evaluating(self.model):
             parts = [_Branch(self.model, prompts, branch).read() for branch in asked.branches]
-        probabilities, written, agrees = (torch.stack([one[place] for one in parts], 1) for place in range(3))
+        columns = (torch.stack([one[place] for one in parts], dim=1) for place in range(3))
+        probabilities, written, agrees = columns
         read = readings(scale, probabilities, written)
         values, sure = grid(scale)[written.cpu().numpy()], agrees.all(dim=1).tolist()
         return [
@@ -66,7 +67,7 @@ class _Branch:
     grammar: TokenGrammar
 
     def read(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Probabilities of all values [B, V], the value written [B], whether it is free decoding's own [B]."""
+        """Probabilities of all values [B, V], the value written [B], whether free decoding takes it [B]."""
         first, *digits = (step for step in self.grammar.steps if isinstance(step, SlotToken))
         probs, best, agrees = self._decide(first, "")
         if not digits:

@@ -8,7 +8,6 @@ hundredths; 1.00 is decided at the units. So all of its 101 values have their ex
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import takewhile
 from typing import Final
 
 import numpy as np
@@ -63,11 +62,11 @@ class BranchTable:
         self.paths = torch.tensor(paths, device=device)
         self.places = torch.tensor(places, device=device)
         self.choices = torch.tensor(filled, device=device)
-        self.columns = self.choices[self.choices >= 0].unique()
+        self.columns = torch.unique(self.choices[self.choices >= 0])
         self._column_of = torch.searchsorted(self.columns, self.choices.clamp(min=0))
 
     def decisions(self, logits: Tensor) -> Tensor:
-        """Logits [B, A x P, U] of `columns` at all places as log-probabilities [B, A, P, C] of the choices."""
+        """Logits [B, A x P, U] of `columns` at the places as log-probabilities [B, A, P, C] of choices."""
         aus, places, width = self.choices.shape
         columns = self._column_of.view(1, aus * places, width).expand(len(logits), -1, -1)
         scores = logits.gather(2, columns).view(-1, aus, places, width)
@@ -102,18 +101,20 @@ class BranchTable:
 
 def _branch(grammar: TokenGrammar) -> tuple[list[int], list[int], list[tuple[int, SlotToken]]]:
     """The tokens of one branch: its stem, its leaves, and each decision with the token it is read behind."""
-    steps = grammar.steps[:-1]
-    stem = [step.id for step in takewhile(lambda one: isinstance(one, FixedToken), steps)]  # type: ignore[union-attr]
-    decided = [step for step in steps if isinstance(step, SlotToken)]
+    decided = [step for step in grammar.steps if isinstance(step, SlotToken)]
+    stem = _fixed(grammar, 0, decided[0])
     reads = [(len(stem) - 1, decided[0])]
     if grammar.scale is not Scale.INTENSITY:
         return stem, [], reads
     units, tenths, hundredths = decided
-    between = [step.id for step in steps[units.position + 1 : tenths.position] if isinstance(step, FixedToken)]
-    stem += [units.id_of("0"), *between]
+    stem += [units.id_of("0"), *_fixed(grammar, units.position, tenths)]
     reads += [(len(stem) - 1, tenths)]
     reads += [(len(stem) + leaf, hundredths) for leaf in range(len(tenths.ids))]
     return stem, list(tenths.ids), reads
+
+
+def _fixed(grammar: TokenGrammar, start: int, end: SlotToken) -> list[int]:
+    return [step.id for step in grammar.steps[start : end.position] if isinstance(step, FixedToken)]
 
 
 def readings(scale: Scale, probabilities: Tensor, written: Tensor) -> list[Readings]:

@@ -181,6 +181,7 @@ def _free(model: FaceLanguageModel, prompts: PromptBatch, eos: int, max_new_toke
 
 
 def inputs_of(prompts: PromptBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What `FaceLanguageModel.prefill` reads of a batch."""
     return prompts.pixel_values, prompts.input_ids, prompts.image_mask, prompts.attention_mask
 
 

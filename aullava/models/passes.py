@@ -147,8 +147,9 @@ class AnswerPasses(nn.Module):
         Raises:
             ModelError: a branch is not read as it is alone.
         """
-        device = self._head().weight.device
-        trunk, one, other = torch.arange(24, device=device).split([16, 4, 4])
+        device = next(self.llm.parameters()).device
+        tokens = torch.arange(24, device=device)
+        trunk, one, other = tokens[:16], tokens[16:20], tokens[20:]
         forks = torch.tensor([0] * 16 + [1] * 4 + [2] * 4, device=device)[:, None]
         with torch.no_grad():
             row = self._words(torch.cat([trunk, one, other])[None])
@@ -158,7 +159,7 @@ class AnswerPasses(nn.Module):
         apart = float((together - alone).float().abs().max())
         if not apart <= (1e-3 if alone.dtype == torch.float32 else 0.1) * float(alone.float().abs().max()):
             raise ModelError(
-                f"the language model ({type(self._base()).__name__}) mixes answers that are to be independent: "
+                f"the language model ({type(self._base()).__name__}) mixes independent answers: "
                 "write answer.independent=false, or llm.attention=sdpa"
             )
 

@@ -73,8 +73,8 @@ class AUBatch(PromptBatch):
         labels: [B, T] int64: the answer's ids and the end of the sequence (of independent answers: the ids in
             the slots), UNSUPERVISED everywhere else.
         pictures: [B] int64, the picture that each row asks about.
-        branches: [B, T] int64, of independent answers: 0 in the question, the number of the Action Unit in its
-            answer, -1 in the padding; None where an answer is one text.
+        branches: [B, T] int64, of independent answers: 0 in the question, the number of the Action Unit in
+            its answer, -1 in the padding; None where an answer is one text.
     """
 
     labels: Tensor

@@ -80,7 +80,7 @@ class Prompt:
         ids: the question, the pad id in the image's places.
         image: for each of `ids` whether it is the image's place.
         grammar: every answer to the question.
-        branches: of independent answers, those about each Action Unit alone; empty where an answer is one text.
+        branches: of independent answers, those about each Action Unit; empty where an answer is one text.
     """
 
     ids: tuple[int, ...]
@@ -133,7 +133,7 @@ class Collator:
     ) -> None:
         if independent and form is not AnswerForm.NAMED:
             raise TextError(
-                f"independent answers name their Action Units: write answer.form={AnswerForm.NAMED}, not {form}"
+                f"independent answers name their Action Units: write answer.form=named, not {form}"
             )
         self.independent = independent
         self.tokenizer = tokenizer

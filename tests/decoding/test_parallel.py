@@ -114,7 +114,7 @@ def test_attention_that_mixes_branches_is_refused(
     monkeypatch.setattr("aullava.models.passes.additive", lambda sight, dtype: sight)  # booleans
     model.llm.config._attn_implementation, before = "eager", model.llm.config._attn_implementation
     try:
-        with pytest.raises(ModelError, match="answer.independent=false"):
+        with pytest.raises(ModelError, match=r"answer\.independent=false"):
             model.check_branches()
     finally:
         model.llm.config._attn_implementation = before

@@ -18,6 +18,7 @@ from aullava.models.vlm import FaceLanguageModel
 from aullava.text.batch import UNSUPERVISED
 from aullava.text.collate import Collator
 from aullava.text.question import Order
+from aullava.text.tokens import SlotToken
 from datamodules.action_units import UNKNOWN, Scale
 from tests.checkpoints import Backbone, build_collator, build_model, faces, run, trained
 from tests.text.helpers import Face
@@ -45,7 +46,7 @@ def alone(model: FaceLanguageModel, collate: Collator, samples: list[Face]) -> T
         question = collate.prompt(tuple(known), sample.scale)
         for au, branch in zip(known, question.branches, strict=True):
             answer = branch.encode([sample.labels[sample.aus.index(au)]])[:-1]
-            decided = [step.position for step in branch.steps if hasattr(step, "slot")]
+            decided = [step.position for step in branch.steps if isinstance(step, SlotToken)]
             ids = torch.tensor([question.ids + answer])
             image = F.pad(torch.tensor([question.image]), (0, len(answer)))
             pixels = collate.preprocess([sample.image])
