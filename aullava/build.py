@@ -176,7 +176,9 @@ def build_fast_decoder(
     config: Config, model: FaceLanguageModel, collator: Collator, reader: Reader | None = None
 ) -> OnePass:
     """What answers this model's questions in about one pass, whatever `decoding.method` says."""
-    return (Parallel if config.answer.independent else OnePass)(model, collator, reader)
+    if config.answer.independent:
+        return Parallel(model, collator)
+    return OnePass(model, collator, reader, exact=config.decoding.exact)
 
 
 def build_module(

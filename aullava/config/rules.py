@@ -44,6 +44,9 @@ def _check_answer(config: Config, where: Where) -> None:
         kind = "independent answers" if alone else "answers of one text"
         sentence = f"decoding.method '{method}' is not for {kind} (answer.independent): write auto"
         raise refusal(where(("decoding", "method")), sentence)
+    if config.decoding.exact and method == "generate":
+        sentence = "decoding.exact is one more pass, decoding.method 'generate' has none: write auto"
+        raise refusal(where(("decoding", "exact")), sentence)
     if alone and config.answer.form != "named":
         sentence = f"answer.form '{config.answer.form}' does not name its Action Units: write named, or "
         raise refusal(where(("answer", "form")), sentence + "answer.independent=false")

@@ -256,6 +256,9 @@ class DecodingConfig:
     """one_pass: the answer is drafted and verified, in about one pass. parallel: independent answers, all in
     one pass. auto: whichever of the two answer.independent asks for. generate: token by token, of independent
     answers one Action Unit at a time: the reference, which writes the same answers slowly."""
+    exact: bool = False
+    """Of intensities in an answer that is one text, read the exact distribution over all values by one more
+    pass; false: the hundredths count as independent of the tenths. Independent answers have it anyway."""
     intensity: str = choice("expectation", "mode")
     """What counts as the answer to a question about intensities. expectation: the mean of the distribution
     over its digits. mode: the number that is written. Levels and presence are always what is written."""

@@ -1,8 +1,9 @@
-"""Independent answers as one tree: every decision of every Action Unit is read off one masked pass.
+"""Answers as a tree: every decision, and every value of an intensity, read off one masked pass.
 
-An answer about one Action Unit is a branch behind the question. Presence and levels are decided at its end.
-An intensity's branch goes on through "0." and forks into its ten tenths, behind each of which stand the
-hundredths; 1.00 is decided at the units. So all of its 101 values have their exact probability.
+An intensity goes on from its name through "0." and forks into its ten tenths, behind each of which stand the
+hundredths; 1.00 is decided at the units. So all of its 101 values have their exact probability. Independent
+answers are one branch for each Action Unit behind the question (`separate`); of an answer that is one text,
+the intensities' forks hang on what is written (`along`).
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from aullava.decoding.tree import AnswerTree
 from aullava.text.answer import Readings, Scale
-from aullava.text.tokens import FixedToken, SlotToken, TokenGrammar
+from aullava.text.tokens import TokenGrammar
 
 VALUES: Final = {Scale.PRESENCE: 2, Scale.LEVEL: 6, Scale.INTENSITY: 101}
 """How many values an answer chooses from; they lie evenly between 0 and the top of the scale."""
@@ -28,42 +30,50 @@ def grid(scale: Scale) -> npt.NDArray[np.float32]:
 
 
 class BranchTable:
-    """The tree of one question: A branches, k tokens in all.
+    """The tree of one question about A Action Units as tensors; `separate` and `along` make one.
 
     Args:
-        grammars: of each Action Unit's answer.
+        tree: k tokens.
+        scale: of the answer.
         device: where the tensors are.
 
     Attributes:
-        ids: int64 [k], the tokens, branch after branch.
-        paths: int64 [k, 2], the branch of each token and, behind a tenth, the number of its leaf (from 1).
+        ids: int64 [k], the tokens; 0 where an answer's own stand.
+        paths: int64 [k, 2], as `aullava.models.tree` has them.
+        written: int64 [L], where the tokens of the answer stand, if it is one text.
         places: int64 [A, P]: the tokens behind which each Action Unit's decisions are read: the only one, or
-            units, tenths, and hundredths after each of ten tenths.
+            units (if there are any), tenths, and hundredths after each of ten tenths.
         choices: int64 [A, P, C], the ids to choose from there; fewer than C are followed by -1.
         columns: int64 [U], all of these ids.
     """
 
-    def __init__(self, grammars: Sequence[TokenGrammar], device: torch.device | str = "cpu") -> None:
-        self.scale = grammars[0].scale
-        ids: list[int] = []
-        paths: list[tuple[int, int]] = []
-        places: list[list[int]] = []
-        choices: list[list[tuple[int, ...]]] = []
-        for number, grammar in enumerate(grammars, start=1):
-            stem, leaves, reads = _branch(grammar)
-            places.append([len(ids) + place for place, _ in reads])
-            choices.append([step.ids for _, step in reads])
-            ids += [*stem, *leaves]
-            paths += [(number, 0)] * len(stem)
-            paths += [(number, leaf) for leaf in range(1, len(leaves) + 1)]
-        width = max(len(one) for row in choices for one in row)
-        filled = [[one + (-1,) * (width - len(one)) for one in row] for row in choices]
-        self.ids = torch.tensor(ids, device=device)
-        self.paths = torch.tensor(paths, device=device)
-        self.places = torch.tensor(places, device=device)
+    def __init__(self, tree: AnswerTree, scale: Scale, device: torch.device | str = "cpu") -> None:
+        self.scale = scale
+        width = max(len(one) for row in tree.choices for one in row)
+        filled = [[one + (-1,) * (width - len(one)) for one in row] for row in tree.choices]
+        self.ids = torch.tensor(tree.ids, device=device)
+        self.paths = torch.tensor(tree.paths, device=device)
+        self.written = torch.tensor(tree.written, dtype=torch.int64, device=device)
+        self.places = torch.tensor(tree.places, device=device)
         self.choices = torch.tensor(filled, device=device)
         self.columns = torch.unique(self.choices[self.choices >= 0])
         self._column_of = torch.searchsorted(self.columns, self.choices.clamp(min=0))
+        self._has_units = len(tree.choices[0][0]) == 2
+
+    @classmethod
+    def separate(cls, grammars: Sequence[TokenGrammar], device: torch.device | str = "cpu") -> BranchTable:
+        """Independent answers, one grammar for each Action Unit."""
+        tree = AnswerTree()
+        for number, grammar in enumerate(grammars, start=1):
+            tree.branch(number, grammar)
+        return cls(tree, grammars[0].scale, device)
+
+    @classmethod
+    def along(cls, grammar: TokenGrammar, device: torch.device | str = "cpu") -> BranchTable:
+        """An answer about intensities that is one text, with a fork at each of them."""
+        tree = AnswerTree()
+        tree.text(grammar)
+        return cls(tree, grammar.scale, device)
 
     def decisions(self, logits: Tensor) -> Tensor:
         """Logits [B, A x P, U] of `columns` at the places as log-probabilities [B, A, P, C] of choices."""
@@ -77,12 +87,15 @@ class BranchTable:
         probs = decisions.float().exp()
         if self.scale is not Scale.INTENSITY:
             return probs[:, :, 0]
-        units, tenths, hundredths = probs[:, :, 0, :2], probs[:, :, 1], probs[:, :, 2:]
-        below = units[..., :1, None] * tenths[..., None] * hundredths
+        if self._has_units:
+            units, probs = probs[:, :, 0, :2], probs[:, :, 1:]
+        else:
+            units = torch.tensor([1.0, 0.0], device=probs.device).expand(*probs.shape[:2], 2)
+        below = units[..., :1, None] * probs[:, :, 0, :, None] * probs[:, :, 1:]
         return torch.cat([below.flatten(2), units[..., 1:]], dim=2)
 
-    def written(self, decisions: Tensor) -> tuple[Tensor, Tensor]:
-        """What greedy decoding of each branch writes.
+    def greedy(self, decisions: Tensor) -> tuple[Tensor, Tensor]:
+        """What greedy decoding of each branch of independent answers writes.
 
         Returns:
             The number of its value on the grid [B, A], and the places [B, A, P] bool that decided it.
@@ -97,24 +110,6 @@ class BranchTable:
         used.scatter_(2, 2 + tenth[..., None], ~full[..., None])
         hundredth = best.gather(2, 2 + tenth[..., None])[..., 0]
         return torch.where(full, 100, 10 * tenth + hundredth), used
-
-
-def _branch(grammar: TokenGrammar) -> tuple[list[int], list[int], list[tuple[int, SlotToken]]]:
-    """The tokens of one branch: its stem, its leaves, and each decision with the token it is read behind."""
-    decided = [step for step in grammar.steps if isinstance(step, SlotToken)]
-    stem = _fixed(grammar, 0, decided[0])
-    reads = [(len(stem) - 1, decided[0])]
-    if grammar.scale is not Scale.INTENSITY:
-        return stem, [], reads
-    units, tenths, hundredths = decided
-    stem += [units.id_of("0"), *_fixed(grammar, units.position, tenths)]
-    reads += [(len(stem) - 1, tenths)]
-    reads += [(len(stem) + leaf, hundredths) for leaf in range(len(tenths.ids))]
-    return stem, list(tenths.ids), reads
-
-
-def _fixed(grammar: TokenGrammar, start: int, end: SlotToken) -> list[int]:
-    return [step.id for step in grammar.steps[start : end.position] if isinstance(step, FixedToken)]
 
 
 def readings(scale: Scale, probabilities: Tensor, written: Tensor) -> list[Readings]:

@@ -35,7 +35,7 @@ class Parallel(OnePass):
         with evaluating(self.model):
             hidden = self._read(features, aus, scale, table)
             decisions = self._decided(hidden, table)
-            written, used = table.written(decisions)
+            written, used = table.greedy(decisions)
             sure = self._certified(hidden, table, decisions, used) if self.certify else None
             read = readings(scale, table.distributions(decisions), written)
         values, grammar = grid(scale)[written.cpu().numpy()], self.collator.prompt(aus, scale).grammar
@@ -57,7 +57,7 @@ class Parallel(OnePass):
             return table.distributions(self._decided(self._read(features, aus, scale, table), table))
 
     def _table(self, aus: tuple[str, ...], scale: Scale) -> BranchTable:
-        return BranchTable(self.collator.prompt(aus, scale).branches, self._device)
+        return BranchTable.separate(self.collator.prompt(aus, scale).branches, self._device)
 
     def _read(self, features: Tensor, aus: tuple[str, ...], scale: Scale, table: BranchTable) -> Tensor:
         """Hidden states [B, A x P, H] at the places of all decisions."""
