@@ -16,10 +16,11 @@ from aullava.models.projector import build_projector
 from aullava.models.shapes import config_of
 from aullava.models.vision_kinds import GRIDS, hidden_states, prefix_tokens
 from aullava.text.errors import choose
-from aullava.text.grammar import AnswerForm, answer_text
+from aullava.text.grammar import AnswerForm, answer_template, answer_text, slots
 from aullava.text.layout import Layout, frame_of
 from aullava.text.question import Order, QuestionStyle, question
 from aullava.text.tokens import Tokenizer, piece_ids
+from datamodules.action_units import Scale
 from datamodules.base import AUDataModule
 
 QUESTION, ANSWER = 3.3, 1.0
@@ -91,23 +92,24 @@ def _step(config: Config) -> tuple[Step, bool]:
     grid = 196 if vision.model_type in GRIDS else (vision.image_size // vision.patch_size) ** 2
     image = grid + (prefix_tokens(vision) if config.vision.tokens == "all" else 0)
     questions, known = _questions(config)
-    asked, answered, rows = max(questions, key=lambda one: (image + one[0] + one[1]) * one[2])
+    asked, answered, learned, rows = max(questions, key=lambda one: (image + one[0] + one[1]) * one[3])
     step = Step(
         batch=config.data.batch_size * rows,
         tokens=image + asked + answered,
         image_tokens=image,
-        supervised=answered,
+        supervised=learned,
         mixed=config.trainer.precision != "32-true",
         checkpointing=config.llm.gradient_checkpointing,
     )
     return step, known
 
 
-def _questions(config: Config) -> tuple[list[tuple[int, int, int]], bool]:
+def _questions(config: Config) -> tuple[list[tuple[int, int, int, int]], bool]:
     """What batches are made of, and whether tokens were counted or estimated.
 
     Returns:
-        For each sort of batch the tokens of its longest question and answer, and the questions about a face.
+        For each sort of batch the tokens of its longest question and answer, how many of the answer are
+        learned, and the questions about a face.
     """
     order = choose(Order, config.text.order, "text.order")
     layout = choose(Layout, config.text.layout, "text.layout")
@@ -119,8 +121,13 @@ def _questions(config: Config) -> tuple[list[tuple[int, int, int]], bool]:
     bare = layout if tokenizer is not None or layout is not Layout.CHAT_TEMPLATE else Layout.PLAIN
     style = QuestionStyle(order, config.text.definitions, frame_of(bare, tokenizer))
 
-    def length(member: AUDataModule) -> tuple[int, int]:
+    def length(member: AUDataModule) -> tuple[int, int, int]:
         aus, scale = tuple(member.asked_aus), member.coded_scale()
+        asked, answered = read(aus, scale)
+        decisions = len(slots(answer_template(aus, scale, form)))
+        return asked, answered, decisions if config.answer.independent else answered
+
+    def read(aus: tuple[str, ...], scale: Scale) -> tuple[int, int]:
         pieces = [piece for piece in question(aus, scale, style) if isinstance(piece, str)]
         answer = answer_text(aus, scale, [0.0] * len(aus), form)
         if tokenizer is None:
@@ -130,5 +137,5 @@ def _questions(config: Config) -> tuple[list[tuple[int, int, int]], bool]:
         return asked, len(piece_ids(counted, answer)) + 1
 
     drawn = [one.members for one in build_data(config).drawn]
-    found = [(*max(map(length, members), key=sum), len(members)) for members in drawn]
+    found = [(*max(map(length, members), key=lambda one: one[0] + one[1]), len(members)) for members in drawn]
     return found, tokenizer is not None

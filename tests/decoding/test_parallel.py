@@ -11,6 +11,7 @@ from aullava.decoding.alone import Alone
 from aullava.decoding.branches import VALUES, grid
 from aullava.decoding.parallel import Parallel
 from aullava.models.errors import ModelError
+from aullava.models.key_values import KeyValues
 from aullava.models.vlm import FaceLanguageModel
 from aullava.text.collate import Collator
 from datamodules.action_units import Scale
@@ -85,6 +86,23 @@ def test_the_rest_of_the_batch_changes_nothing(model: FaceLanguageModel, asking:
     same(backwards[::-1], together)
 
 
+def test_what_all_images_share_is_read_once_for_all_formats(
+    model: FaceLanguageModel, asking: Collator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    beginning = model.read_beginning
+
+    def counting(ids: Tensor) -> KeyValues:
+        read.append(len(ids))
+        return beginning(ids)
+
+    monkeypatch.setattr(model, "read_beginning", counting)
+    decoder = Parallel(model, asking)
+    for scale in Scale:
+        decoder.answers(asking.prompts(faces(2, AUS, scale)))
+    assert read == [asking.prompt(CODES, Scale.LEVEL).image.index(True)]
+
+
 def test_an_answer_does_not_see_the_others(model: FaceLanguageModel, asking: Collator) -> None:
     """The branch of one Action Unit behind the same question, with other branches before it or none."""
     table = Parallel(model, asking)._table(CODES, Scale.LEVEL)
@@ -92,8 +110,6 @@ def test_an_answer_does_not_see_the_others(model: FaceLanguageModel, asking: Col
     features = Parallel(model, asking).see([faces(1, AUS, Scale.LEVEL)[0].image])
 
     def last(ids: Tensor, paths: Tensor | None) -> Tensor:
-        from aullava.models.key_values import KeyValues
-
         state = KeyValues.empty(2, len(question.ids) + len(ids))
         places = torch.tensor(question.image)
         prompt = torch.tensor(question.ids)
