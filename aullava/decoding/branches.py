@@ -64,8 +64,7 @@ class BranchTable:
     def separate(cls, grammars: Sequence[TokenGrammar], device: torch.device | str = "cpu") -> BranchTable:
         """Independent answers, one grammar for each Action Unit."""
         tree = AnswerTree()
-        for number, grammar in enumerate(grammars, start=1):
-            tree.branch(number, grammar)
+        tree.branches(grammars)
         return cls(tree, grammars[0].scale, device)
 
     @classmethod

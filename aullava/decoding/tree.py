@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from aullava.text.answer import Scale
 from aullava.text.tokens import FixedToken, SlotToken, TokenGrammar
@@ -27,13 +28,21 @@ class AnswerTree:
     places: list[list[int]] = field(default_factory=list)
     choices: list[list[tuple[int, ...]]] = field(default_factory=list)
 
-    def branch(self, number: int, grammar: TokenGrammar) -> None:
-        """Add the independent answer about one Action Unit."""
-        slots = [step for step in grammar.steps if isinstance(step, SlotToken)]
-        self._add(_fixed(grammar, 0, slots[0]), (number, 0))
-        self._decide(slots[0])
-        if grammar.scale is Scale.INTENSITY:
-            self._fork(number, grammar, slots)
+    def branches(self, grammars: Sequence[TokenGrammar]) -> None:
+        """Add independent answers, one grammar for each Action Unit.
+
+        What all of them begin with (", AU", if a tokenizer has it apart) is one text with the question.
+        """
+        decided = [[step for step in one.steps if isinstance(step, SlotToken)] for one in grammars]
+        names = [_fixed(one, 0, slots[0]) for one, slots in zip(grammars, decided, strict=True)]
+        alike = takewhile(lambda ids: len(set(ids)) == 1, zip(*names, strict=False))
+        shared = min(sum(1 for _ in alike), *(len(name) - 1 for name in names))
+        self._add(names[0][:shared], (0, 0))
+        for number, (grammar, slots, name) in enumerate(zip(grammars, decided, names, strict=True), start=1):
+            self._add(name[shared:], (number, 0))
+            self._decide(slots[0])
+            if grammar.scale is Scale.INTENSITY:
+                self._fork(number, grammar, slots)
 
     def text(self, grammar: TokenGrammar) -> None:
         """Add an answer about intensities that is one text, with a fork before each of them."""
