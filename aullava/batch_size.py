@@ -113,6 +113,7 @@ class _Step:
                 batch.attention_mask,
                 batch.labels,
                 batch.pictures,
+                batch.branches,
             ).loss
         assert isinstance(loss, Tensor)
         return loss

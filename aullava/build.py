@@ -19,9 +19,11 @@ from aullava.boards import board_callbacks
 from aullava.config.changes import flat
 from aullava.config.rules import SHARDED
 from aullava.config.schema import Config, DatasetConfig, FacesConfig
+from aullava.decoding.alone import Alone
 from aullava.decoding.decoder import Decoder, Reference
 from aullava.decoding.drafts import Reader
 from aullava.decoding.one_pass import OnePass
+from aullava.decoding.parallel import Parallel
 from aullava.evaluation.choice import LAST
 from aullava.launch import say_at_last
 from aullava.models.adapters import add_lora
@@ -83,9 +85,11 @@ def build_model(config: Config) -> FaceLanguageModel:
                 raise ModelError("adapter.vision_targets: a convolutional encoder takes none: write null")
             key, tower = "adapter.vision_targets", cast("PreTrainedModel", vision.model)
             vision.model = add_lora(tower, *sizes, adapter.vision_targets, adapter.kind, key)
+    model = FaceLanguageModel(vision, projector, adapted, aligned).eval()
+    if config.answer.independent:
+        model.check_branches()
     if config.llm.gradient_checkpointing:
         checkpoint_activations(llm)
-    model = FaceLanguageModel(vision, projector, adapted, aligned)
     if config.trainer.compile:
         compile_blocks(model)
     return model.train()  # transformers loads in eval mode, in which nothing is recomputed
@@ -120,6 +124,7 @@ def build_collator(config: Config, model: FaceLanguageModel) -> Collator:
         model.vision.num_tokens,
         load_preprocessor(config.llm.init_from or config.vision.name),
         config.llm.max_length or model.context_length,
+        config.answer.independent,
     )
 
 
@@ -174,8 +179,17 @@ def build_decoder(
 ) -> Decoder:
     """What writes the answers of this model; `reader` guesses them from features."""
     if config.decoding.method == "generate":
-        return Reference(model, collator)
-    return OnePass(model, collator, reader)
+        return (Alone if config.answer.independent else Reference)(model, collator)
+    return build_fast_decoder(config, model, collator, reader)
+
+
+def build_fast_decoder(
+    config: Config, model: FaceLanguageModel, collator: Collator, reader: Reader | None = None
+) -> OnePass:
+    """What answers this model's questions in about one pass, whatever `decoding.method` says."""
+    if config.answer.independent:
+        return Parallel(model, collator)
+    return OnePass(model, collator, reader, exact=config.decoding.exact)
 
 
 def build_module(

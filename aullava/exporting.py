@@ -58,6 +58,11 @@ def export(run: Path, out: Path, dtype: str | None, verify: int, pictures: Seque
         raise ExportError(f"{out} is there already: give the name of a new folder")
     resolved = resolve(run / "config.yaml", ("llm.quantization=none",), vocabulary())
     config = resolved.config
+    if config.answer.independent:
+        raise ExportError(
+            f"{run} answers every Action Unit by itself (answer.independent), which transformers' generate() "
+            "cannot ask for: use the run itself with `aullava predict`, or export one with one text"
+        )
     kind = DTYPES[dtype or config.llm.dtype]
     faces = _faces(config, verify, pictures) if verify else []
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

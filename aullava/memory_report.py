@@ -23,10 +23,11 @@ from aullava.models.shared_prefix import TAKES_MASKS
 from aullava.models.vision import load_preprocessor
 from aullava.models.vision_kinds import GRIDS, hidden_states, patches, prefix_tokens
 from aullava.text.errors import choose
-from aullava.text.grammar import AnswerForm, answer_text
+from aullava.text.grammar import AnswerForm, answer_template, answer_text, slots
 from aullava.text.layout import Layout, frame_of
 from aullava.text.question import ImagePlace, Order, QuestionStyle, question
 from aullava.text.tokens import Tokenizer, piece_ids
+from datamodules.action_units import Scale
 from datamodules.base import AUDataModule
 from datamodules.errors import DatasetError
 
@@ -155,6 +156,7 @@ def _memory(config: Config, step: Step) -> Memory:
     )
 
 
+<<<<<<< HEAD
 def _step(config: Config) -> tuple[Step, bool, int]:
     """The sizes of the largest step, whether its tokens were counted, and the questions in a sequence."""
     vision, _ = _shapes(config)
@@ -165,17 +167,31 @@ def _step(config: Config) -> tuple[Step, bool, int]:
     image = patches(vision, size) + (prefix_tokens(vision) if config.vision.tokens == "all" else 0)
     batches, known = _batches(config)
     largest = max(batches, key=lambda one: (image + one.text) * one.rows)
+=======
+def _step(config: Config) -> tuple[Step, bool]:
+    """The sizes of the largest step, and whether its tokens were counted or estimated."""
+    vision: Any = config_of(config.vision.name, "vision")
+    grid = 196 if vision.model_type in GRIDS else (vision.image_size // vision.patch_size) ** 2
+    image = grid + (prefix_tokens(vision) if config.vision.tokens == "all" else 0)
+    questions, known = _questions(config)
+    asked, answered, learned, rows = max(questions, key=lambda one: (image + one[0] + one[1]) * one[3])
+>>>>>>> h5a
     step = Step(
         batch=config.data.batch_size * largest.rows,
         tokens=image + largest.text,
         image_tokens=image,
+<<<<<<< HEAD
         supervised=largest.answered,
+=======
+        supervised=learned,
+>>>>>>> h5a
         mixed=config.trainer.precision != "32-true",
         checkpointing=config.llm.gradient_checkpointing,
     )
     return step, known, largest.questions
 
 
+<<<<<<< HEAD
 @dataclass(frozen=True, slots=True)
 class _Batch:
     """What a face is in a batch: sequences, tokens of text and of answers in each, questions in each."""
@@ -188,6 +204,15 @@ class _Batch:
 
 def _batches(config: Config) -> tuple[list[_Batch], bool]:
     """What batches are made of, and whether tokens were counted or estimated."""
+=======
+def _questions(config: Config) -> tuple[list[tuple[int, int, int, int]], bool]:
+    """What batches are made of, and whether tokens were counted or estimated.
+
+    Returns:
+        For each sort of batch the tokens of its longest question and answer, how many of the answer are
+        learned, and the questions about a face.
+    """
+>>>>>>> h5a
     order = choose(Order, config.text.order, "text.order")
     layout = choose(Layout, config.text.layout, "text.layout")
     form = choose(AnswerForm, config.answer.form, "answer.form")
@@ -198,12 +223,25 @@ def _batches(config: Config) -> tuple[list[_Batch], bool]:
     bare = layout if tokenizer is not None or layout is not Layout.CHAT_TEMPLATE else Layout.PLAIN
     style = QuestionStyle(order, config.text.definitions, frame_of(bare, tokenizer))
 
+<<<<<<< HEAD
     def length(pieces: Sequence[str | ImagePlace]) -> int:
         texts = [piece for piece in pieces if isinstance(piece, str)]
+=======
+    def length(member: AUDataModule) -> tuple[int, int, int]:
+        aus, scale = tuple(member.asked_aus), member.coded_scale()
+        asked, answered = read(aus, scale)
+        decisions = len(slots(answer_template(aus, scale, form)))
+        return asked, answered, decisions if config.answer.independent else answered
+
+    def read(aus: tuple[str, ...], scale: Scale) -> tuple[int, int]:
+        pieces = [piece for piece in question(aus, scale, style) if isinstance(piece, str)]
+        answer = answer_text(aus, scale, [0.0] * len(aus), form)
+>>>>>>> h5a
         if tokenizer is None:
             return math.ceil(sum(map(len, texts)) / QUESTION)
         return sum(len(piece_ids(cast(Tokenizer, tokenizer), text)) for text in texts)
 
+<<<<<<< HEAD
     def answered(member: AUDataModule) -> int:
         answer = answer_text(member.asked_aus, member.coded_scale(), [0.0] * len(member.asked_aus), form)
         if tokenizer is None:
@@ -223,3 +261,8 @@ def _batches(config: Config) -> tuple[list[_Batch], bool]:
         return _Batch(len(members), longest, max(answers), 1)
 
     return [batch(one.members) for one in build_data(config).drawn], tokenizer is not None
+=======
+    drawn = [one.members for one in build_data(config).drawn]
+    found = [(*max(map(length, members), key=lambda one: one[0] + one[1]), len(members)) for members in drawn]
+    return found, tokenizer is not None
+>>>>>>> h5a

@@ -51,6 +51,7 @@ from aullava.text.batch import PromptBatch
 from aullava.text.collate import Collator
 from aullava.text.grammar import AnswerForm
 from aullava.text.question import QuestionStyle
+from benchmarks.kinds.independent import independent_way
 from datamodules.action_units import BP4D_AUS, FEAFA_AUS, UNKNOWN, Scale
 from datamodules.sample import AUSample
 
@@ -63,6 +64,7 @@ ASKED = {
 WANTED = {
     "presence/b1/ours_over_prefill": ("<=", 1.35),
     "presence/b8/ours_over_prefill": ("<=", 1.5),
+    "presence/b1/independent_over_prefill": ("<=", 0.95),
     "intensity/b1/ours_over_prefill": ("<=", 1.7),
     "intensity/b8/ours_over_prefill": ("<=", 2.0),
 }
@@ -230,7 +232,8 @@ class Bench:
             known[f"{name}/equal"] = agree / len(answers)
             known[f"{name}/passes"] = decoder.counts.passes_per_row
             ways[name] = lambda decoder=decoder: decoder.answers(prompts)
-        return ways, known
+        ways["independent"], more = independent_way(self.model, self.collator, prompts)
+        return ways, known | more
 
 
 @torch.no_grad()
@@ -270,7 +273,7 @@ def cell(bench: Bench, kind: str, rows: int, turns: int, slow: bool) -> dict[str
         del ways["generate"]
     taken = measure(ways, turns)
     found: dict[str, Any] = {f"{name}_seconds": statistics.median(times) for name, times in taken.items()}
-    pairs = [("prefill", name) for name in taken if name.startswith("ours")]
+    pairs = [("prefill", name) for name in taken if name.startswith(("ours", "independent"))]
     for base, name in pairs:
         ratios = [a / b for a, b in zip(taken[name], taken[base], strict=True)]
         found[f"{name}_over_{base}"] = statistics.median(ratios)

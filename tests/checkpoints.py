@@ -116,11 +116,12 @@ def build_collator(
     form: AnswerForm = AnswerForm.NAMED,
     definitions: bool = False,
     order: Order = Order.DEFINITIONS_FIRST,
+    independent: bool = False,
 ) -> Collator:
     tokenizer = cast(Tokenizer, load_tokenizer(backbone.llm))
     preprocess = load_preprocessor(backbone.vision)
     style = QuestionStyle(order=order, definitions=definitions)
-    return Collator(tokenizer, style, form, IMAGE_TOKENS, preprocess, 1024)
+    return Collator(tokenizer, style, form, IMAGE_TOKENS, preprocess, 1024, independent)
 
 
 def faces(count: int, aus: str, scale: Scale, seed: int = 0) -> list[Face]:
@@ -145,7 +146,7 @@ def run(model: FaceLanguageModel, batch: PromptBatch, labels: Tensor | None = No
     if labels is None and isinstance(batch, AUBatch):
         labels = batch.labels
     pictures = batch.pictures if isinstance(batch, AUBatch) else None
-    output: Output = model(
-        batch.pixel_values, batch.input_ids, batch.image_mask, batch.attention_mask, labels, pictures
-    )
+    branches = batch.branches if isinstance(batch, AUBatch) else None
+    inputs = batch.pixel_values, batch.input_ids, batch.image_mask, batch.attention_mask
+    output: Output = model(*inputs, labels, pictures, branches)
     return output

@@ -51,6 +51,7 @@ ABLATIONS = {
     "no_definitions": {"text.definitions"},
     "mlp_projector": {"projector.kind"},
     "image_first": {"text.order"},
+    "independent": {"answer.independent"},
 }
 
 

@@ -17,8 +17,9 @@ def check(config: Config, vocabulary: Vocabulary | None, where: Where) -> None:
     """Refuse the first thing that is wrong between the keys of a complete config.
 
     Raises:
-        ConfigError: no dataset, an unknown Action Unit, two origins of one model, or a strategy that has not
-            the devices, or the arithmetic, that it needs.
+        ConfigError: no dataset, an unknown Action Unit, two origins of one model, a kind of answer that does
+            not go with its form, decoder or attention, or a strategy that has not the devices, or the
+            arithmetic, that it needs.
     """
     if not config.data.datasets:
         known = "" if vocabulary is None else f"; there are {', '.join(sorted(vocabulary.datasets))}"
@@ -37,6 +38,7 @@ def check(config: Config, vocabulary: Vocabulary | None, where: Where) -> None:
     _check_choice(config, where)
     _check_vision_adapter(config, where)
     _check_compile(config, where)
+    _check_answer(config, where)
     _check_strategy(config, where)
 
 
@@ -82,6 +84,24 @@ def _check_compile(config: Config, where: Where) -> None:
         if config.trainer.compile and chosen:
             sentence = f"trainer.compile and {other} do not go together: write trainer.compile=false"
             raise refusal(where(("trainer", "compile")), sentence)
+
+
+def _check_answer(config: Config, where: Where) -> None:
+    """Refuse a form, a decoder and an attention that do not go with the kind of answer."""
+    alone, method = config.answer.independent, config.decoding.method
+    if method == ("one_pass" if alone else "parallel"):
+        kind = "independent answers" if alone else "answers of one text"
+        sentence = f"decoding.method '{method}' is not for {kind} (answer.independent): write auto"
+        raise refusal(where(("decoding", "method")), sentence)
+    if config.decoding.exact and method == "generate":
+        sentence = "decoding.exact is one more pass, decoding.method 'generate' has none: write auto"
+        raise refusal(where(("decoding", "exact")), sentence)
+    if alone and config.answer.form != "named":
+        sentence = f"answer.form '{config.answer.form}' does not name its Action Units: write named, or "
+        raise refusal(where(("answer", "form")), sentence + "answer.independent=false")
+    if alone and config.llm.attention == "flash_attention_2":
+        sentence = "flash_attention_2 takes no mask of branches, as answer.independent needs: write sdpa"
+        raise refusal(where(("llm", "attention")), sentence)
 
 
 def _check_strategy(config: Config, where: Where) -> None:

@@ -111,6 +111,9 @@ class AnswerConfig:
     form: str = choice("named", "list", "compact")
     """named: ``AU1: 0, AU2: 1``. list: ``[0, 1]``. compact: ``[0,1]``, and intensities as two digits
     (``[35,07]``; 1.00 becomes 0.99). Values of `aullava.text.grammar.AnswerForm`."""
+    independent: bool = False
+    """Each Action Unit is answered by itself, in one masked pass with the others and without seeing their
+    answers; its probability is then a marginal one. false: one text, read from left to right."""
 
 
 @dataclass
@@ -263,9 +266,13 @@ class StrategyConfig:
 class DecodingConfig:
     """How answers are read off the model; none of it changes what is trained."""
 
-    method: str = choice("one_pass", "generate")
-    """one_pass: the answer is drafted and verified, in about one pass. generate: token by token, the
-    reference; both write the same answers."""
+    method: str = choice("auto", "one_pass", "parallel", "generate")
+    """one_pass: the answer is drafted and verified, in about one pass. parallel: independent answers, all in
+    one pass. auto: whichever of the two answer.independent asks for. generate: token by token, of independent
+    answers one Action Unit at a time: the reference, which writes the same answers slowly."""
+    exact: bool = False
+    """Of intensities in an answer that is one text, read the exact distribution over all values by one more
+    pass; false: the hundredths count as independent of the tenths. Independent answers have it anyway."""
     intensity: str = choice("expectation", "mode")
     """What counts as the answer to a question about intensities. expectation: the mean of the distribution
     over its digits. mode: the number that is written. Levels and presence are always what is written."""

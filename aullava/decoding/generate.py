@@ -97,7 +97,7 @@ def answer_prompts(
     answers: dict[int, Answer] = {}
     for (aus, scale), rows in by_question(prompts).items():
         grammar = collator.prompt(aus, scale).grammar
-        group = _rows(prompts, rows).to(device)
+        group = some_rows(prompts, rows).to(device)
         answer_group = _free_answers if free else _restricted_answers
         answers.update(zip(rows, answer_group(model, collator, group, grammar), strict=True))
     return [answers[row] for row in range(len(prompts.asked))]
@@ -146,7 +146,7 @@ def _restricted(
 ) -> tuple[Tensor, list[Decision]]:
     """Ids [B, L] of the grammar's length, and what was decided at each slot."""
     with evaluating(model):
-        logits, state = model.prefill(*_inputs(prompts), room=len(grammar.steps))
+        logits, state = model.prefill(*inputs_of(prompts), room=len(grammar.steps))
         ids = torch.empty(len(logits), len(grammar.steps), dtype=torch.int64, device=logits.device)
         decisions: dict[int, Decision] = {}
         read = 0
@@ -169,7 +169,7 @@ def _restricted(
 def _free(model: FaceLanguageModel, prompts: PromptBatch, eos: int, max_new_tokens: int) -> list[list[int]]:
     """Ids of every row up to its first `eos` or to `max_new_tokens`."""
     with evaluating(model):
-        logits, state = model.prefill(*_inputs(prompts), room=max_new_tokens)
+        logits, state = model.prefill(*inputs_of(prompts), room=max_new_tokens)
         written = [logits.argmax(dim=1)]
         finished = written[0] == eos
         while len(written) < max_new_tokens and not bool(finished.all()):
@@ -180,11 +180,12 @@ def _free(model: FaceLanguageModel, prompts: PromptBatch, eos: int, max_new_toke
     return [row[: row.index(eos) + 1] if eos in row else row for row in rows]
 
 
-def _inputs(prompts: PromptBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def inputs_of(prompts: PromptBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What `FaceLanguageModel.prefill` reads of a batch."""
     return prompts.pixel_values, prompts.input_ids, prompts.image_mask, prompts.attention_mask
 
 
-def _rows(prompts: PromptBatch, rows: list[int]) -> PromptBatch:
+def some_rows(prompts: PromptBatch, rows: list[int]) -> PromptBatch:
     """Some rows of a batch, without the padding that only the others needed."""
     picked: dict[str, Any] = {}
     for field in fields(prompts):

@@ -15,9 +15,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from aullava.decoding.branches import BranchTable
 from aullava.decoding.cost import Experience, PassCost, PassCounts
 from aullava.decoding.decisions import readings
 from aullava.decoding.drafts import Prior, Reader
+from aullava.decoding.exact import exact_readings
 from aullava.decoding.generate import by_question, evaluating
 from aullava.decoding.slots import SlotTable
 from aullava.decoding.verify import Question, Verification
@@ -53,6 +55,7 @@ class OnePass:
         certify: find out for every answer whether free decoding would have written it. Without it the head
             of the language model runs on the words of the choices alone.
         share: read what stands before the image once per question instead of once per face.
+        exact: read every intensity once more, for its exact distribution.
 
     Attributes:
         counts: what decoding has cost so far.
@@ -65,12 +68,14 @@ class OnePass:
         reader: Reader | None = None,
         certify: bool = True,
         share: bool = True,
+        exact: bool = False,
     ) -> None:
         self.model = model
         self.collator = collator
         self.reader = reader
         self.certify = certify
         self.share = share
+        self.exact = exact
         self.counts = PassCounts()
         self._parameters = sum(one.numel() for one in model.llm.parameters())
         self._known: dict[QuestionKey, _Known] = {}
@@ -121,17 +126,19 @@ class OnePass:
             TextError: the question cannot be written.
             ModelError: the language model does not end in a linear head.
         """
-        if not self._checked:  # not sooner: a model may be sharded after it was built
-            with evaluating(self.model):
-                self.model.check_head()
-            self._checked = True
+        self._check()
         known = self._question(aus, scale)
         table, question = known.question.table, known.question
         with evaluating(self.model):
             choices = self._drafted(known, features, drafts)
             run = Verification(self.model, question, choices, self._cost, known.experience)
-            run.run(features, self._state(known))
-            read = readings(table.grammar, table.decisions(run.choices, run.scores))
+            run.run(features, self._begun(known, len(table.grammar.steps)))
+            if self.exact and scale is Scale.INTENSITY:
+                fork = BranchTable.along(table.grammar, self._device)
+                answered, begun = table.answer_ids(run.choices), self._begun(known, len(fork.ids))
+                read = exact_readings(self.model, question, fork, features, answered, begun)
+            else:
+                read = readings(table.grammar, table.decisions(run.choices, run.scores))
         known.prior.learn(run.choices)
         certified = run.certified()
         self.counts.rows += len(features)
@@ -145,6 +152,13 @@ class OnePass:
             Answer.restricted(name, table.grammar, row, reading, agreed)
             for name, row, reading, agreed in zip(sample_ids, ids, read, sure, strict=True)
         ]
+
+    def _check(self) -> None:
+        """Refuse what no pass can decode; not sooner: a model may be sharded after it was built."""
+        if not self._checked:
+            with evaluating(self.model):
+                self.model.check_head()
+            self._checked = True
 
     @property
     def _device(self) -> torch.device:
@@ -174,9 +188,9 @@ class OnePass:
             drafts = self.reader.guess(features, table.grammar.aus, table.grammar.scale)
         return known.prior.draft(len(features)) if drafts is None else table.choices_of(drafts)
 
-    def _state(self, known: _Known) -> KeyValues:
-        """Keys and values of what stands before the image, with room for the rest."""
-        room = len(known.question.ids) + len(known.question.table.grammar.steps)
+    def _begun(self, known: _Known, answer: int) -> KeyValues:
+        """Keys and values of what stands before the image, with room for the rest and `answer` tokens."""
+        room = len(known.question.ids) + answer
         beginning = known.beginning
         if not beginning:
             return KeyValues.empty(int(self.model.llm.config.num_hidden_layers), room)

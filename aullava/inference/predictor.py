@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 import torch
 
-from aullava.build import DTYPES, build_collator, build_model
+from aullava.build import DTYPES, build_collator, build_fast_decoder, build_model
 from aullava.config.load import resolve
 from aullava.decoding.one_pass import OnePass
 from aullava.inference.pictures import Image, Picture
@@ -109,7 +109,8 @@ class Predictor:
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         model.to(device).eval()
-        decoder = OnePass(model, build_collator(config, model), KeptProbes.of_run(folder))
+        collator = build_collator(config, model)
+        decoder = build_fast_decoder(config, model, collator, KeptProbes.of_run(folder))
         return cls(decoder, questions, batch_size or config.data.eval_batch_size)
 
     def predict(self, pictures: Iterable[Picture]) -> Iterator[Prediction]:

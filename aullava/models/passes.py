@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 
 from aullava.models.errors import ModelError
 from aullava.models.key_values import KeyValues
+from aullava.models.tree import additive, places, seen
 from aullava.models.vision import VisionEncoder
 
 PASSES: Final = ("read_beginning", "read_questions", "read_on", "judged", "scored", "check_head")
@@ -52,7 +53,13 @@ class AnswerPasses(nn.Module):
 
     @torch.no_grad()
     def read_questions(
-        self, features: Tensor, ids: Tensor, image: Tensor, drafts: Tensor, state: KeyValues
+        self,
+        features: Tensor,
+        ids: Tensor,
+        image: Tensor,
+        drafts: Tensor,
+        state: KeyValues,
+        paths: Tensor | None = None,
     ) -> Tensor:
         """Read the rest of one question about every face, and the beginning of every face's drafted answer.
 
@@ -62,6 +69,8 @@ class AnswerPasses(nn.Module):
             image: bool [Q], true at the N places of the image.
             drafts: int64 [B, k], the first tokens of the answers; k may be 0.
             state: of B rows (or fresh), moved on by Q + k.
+            paths: int64 [k, D], the branches that the last k tokens belong to, as `aullava.models.tree` has
+                them; None: they are one text.
 
         Returns:
             Hidden states [B, k + 1, H]: after the question and after each drafted token.
@@ -78,7 +87,7 @@ class AnswerPasses(nn.Module):
         words = self._words(ids)
         rows = words[None].repeat(len(features), 1, 1)
         rows[:, image] = tokens.to(words.dtype)
-        hidden = self._hidden(torch.cat([rows, self._words(drafts)], dim=1), state)
+        hidden = self._hidden(torch.cat([rows, self._words(drafts)], dim=1), state, paths)
         return hidden[:, len(ids) - 1 :]
 
     @torch.no_grad()
@@ -130,12 +139,42 @@ class AnswerPasses(nn.Module):
                 "write decoding=generate"
             )
 
-    def _hidden(self, embeddings: Tensor, state: KeyValues) -> Tensor:
+    def check_branches(self) -> None:
+        """Refuse a language model that lets the branches of a row see each other.
+
+        Some attention ignores a mask that is handed in, or counts places by itself.
+
+        Raises:
+            ModelError: a branch is not read as it is alone.
+        """
+        device = next(self.llm.parameters()).device
+        tokens = torch.arange(24, device=device)
+        trunk, one, other = tokens[:16], tokens[16:20], tokens[20:]
+        forks = torch.tensor([0] * 16 + [1] * 4 + [2] * 4, device=device)[:, None]
+        with torch.no_grad():
+            row = self._words(torch.cat([trunk, one, other])[None])
+            together = self._hidden(row, KeyValues.empty(self._layers(), 24), forks)[:, -4:]
+            row = self._words(torch.cat([trunk, other])[None])
+            alone = self._hidden(row, KeyValues.empty(self._layers(), 20))[:, -4:]
+        apart = float((together - alone).float().abs().max())
+        if not apart <= (1e-3 if alone.dtype == torch.float32 else 0.1) * float(alone.float().abs().max()):
+            raise ModelError(
+                f"the language model ({type(self._base()).__name__}) mixes independent answers: "
+                "write answer.independent=false, or llm.attention=sdpa"
+            )
+
+    def _hidden(self, embeddings: Tensor, state: KeyValues, paths: Tensor | None = None) -> Tensor:
         """Hidden states of the last layer after each of `embeddings`, which join `state`."""
         start = state.length
         positions = torch.arange(start, start + embeddings.shape[1], device=embeddings.device)
+        mask = None
+        if paths is not None:
+            trunk = paths.new_zeros(start + embeddings.shape[1] - len(paths), paths.shape[1])
+            sight = seen(torch.cat([trunk, paths]))[start:]
+            positions, mask = places(sight), additive(sight, embeddings.dtype)[None, None]
         hidden: Tensor = self._decoder()(
             inputs_embeds=embeddings,
+            attention_mask=mask,
             position_ids=positions[None].expand(len(embeddings), -1),
             past_key_values=state,
             use_cache=True,

@@ -70,15 +70,21 @@ class AUBatch(PromptBatch):
 
     Attributes:
         pixel_values: [P, 3, S, S] float32, each picture once.
-        labels: [B, T] int64: the answer's ids and the end of the sequence, UNSUPERVISED everywhere else.
+        labels: [B, T] int64: the answer's ids and the end of the sequence (of independent answers: the ids in
+            the slots), UNSUPERVISED everywhere else.
         pictures: [B] int64, the picture that each row asks about.
+        branches: [B, T] int64, of independent answers: 0 in the question, the number of the Action Unit in
+            its answer, -1 in the padding; None where an answer is one text.
     """
 
     labels: Tensor
     pictures: Tensor
+    branches: Tensor | None = None
 
     @classmethod
-    def of(cls, questions: PromptBatch, labels: Tensor, pictures: Tensor) -> Self:
+    def of(
+        cls, questions: PromptBatch, labels: Tensor, pictures: Tensor, branches: Tensor | None = None
+    ) -> Self:
         """The batch of `questions`, whose rows hold their answers already, with the supervised ids."""
         shared = {field.name: getattr(questions, field.name) for field in fields(questions)}
-        return cls(**shared, labels=labels, pictures=pictures)
+        return cls(**shared, labels=labels, pictures=pictures, branches=branches)

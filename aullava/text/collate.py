@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from aullava.text.batch import UNSUPERVISED, AUBatch, PromptBatch
-from aullava.text.errors import ContextLengthError, NoSupervisionError
+from aullava.text.errors import ContextLengthError, NoSupervisionError, TextError
 from aullava.text.grammar import AnswerForm
 from aullava.text.question import ImagePlace, QuestionStyle, question
-from aullava.text.tokens import TokenGrammar, Tokenizer, eos_id, piece_ids
+from aullava.text.tokens import SlotToken, TokenGrammar, Tokenizer, eos_id, piece_ids
 from datamodules.action_units import UNKNOWN, Scale
 
 CACHED_QUESTIONS: Final = 4096
@@ -80,11 +80,28 @@ class Prompt:
         ids: the question, the pad id in the image's places.
         image: for each of `ids` whether it is the image's place.
         grammar: every answer to the question.
+        branches: of independent answers, those about each Action Unit; empty where an answer is one text.
     """
 
     ids: tuple[int, ...]
     image: tuple[bool, ...]
     grammar: TokenGrammar
+    branches: tuple[TokenGrammar, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """An answer in ids.
+
+    Attributes:
+        ids: of the answer.
+        labels: those that are learned, UNSUPERVISED elsewhere.
+        branches: for each of `ids` the number of its branch, 0 where an answer is one text.
+    """
+
+    ids: tuple[int, ...] = ()
+    labels: tuple[int, ...] = ()
+    branches: tuple[int, ...] = ()
 
 
 class Collator:
@@ -97,9 +114,11 @@ class Collator:
         image_tokens: how many places an image takes.
         preprocess: images, uint8 [H, W, 3], to pixel values [B, 3, S, S] float32.
         max_length: how many tokens the language model takes, question and answer together.
+        independent: whether each Action Unit is answered without seeing the answers about the others.
 
     Raises:
-        TextError: the tokenizer has no end-of-sequence token.
+        TextError: the tokenizer has no end-of-sequence token, or independent answers have another form than
+            the named one.
     """
 
     def __init__(
@@ -110,7 +129,13 @@ class Collator:
         image_tokens: int,
         preprocess: Callable[[list[Image]], Tensor],
         max_length: int,
+        independent: bool = False,
     ) -> None:
+        if independent and form is not AnswerForm.NAMED:
+            raise TextError(
+                f"independent answers name their Action Units: write answer.form=named, not {form}"
+            )
+        self.independent = independent
         self.tokenizer = tokenizer
         self.style = style
         self.form = form
@@ -134,16 +159,16 @@ class Collator:
         """
         prompts = [self._prompt(sample, known_aus(sample), sample.scale) for sample in samples]
         answers = [
-            prompt.grammar.encode(sample.labels[known(sample)])
+            _written(prompt, sample.labels[known(sample)])
             for sample, prompt in zip(samples, prompts, strict=True)
         ]
         firsts, pictures = one_after_the_other(samples)
         batch = self._batch(samples, prompts, answers, left=False, shown=[samples[row] for row in firsts])
-        labels = [
-            (UNSUPERVISED,) * len(prompt.ids) + answer
-            for prompt, answer in zip(prompts, answers, strict=True)
-        ]
-        return AUBatch.of(batch, padded(labels, UNSUPERVISED), torch.tensor(pictures))
+        rows = list(zip(prompts, answers, strict=True))
+        labels = [(UNSUPERVISED,) * len(prompt.ids) + answer.labels for prompt, answer in rows]
+        branches = [(0,) * len(prompt.ids) + answer.branches for prompt, answer in rows]
+        forks = padded(branches, -1) if self.independent else None
+        return AUBatch.of(batch, padded(labels, UNSUPERVISED), torch.tensor(pictures), forks)
 
     def prompts(
         self, samples: Sequence[Asked], scale: Scale | None = None, ask_unknown: bool = False
@@ -163,7 +188,7 @@ class Collator:
             self._prompt(sample, sample.aus if ask_unknown else known_aus(sample), scale or sample.scale)
             for sample in samples
         ]
-        return self._batch(samples, prompts, [()] * len(prompts), left=True)
+        return self._batch(samples, prompts, [_Written()] * len(prompts), left=True)
 
     def prompt(self, aus: tuple[str, ...], scale: Scale) -> Prompt:
         """The question about `aus` in ids, with the grammar of its answer; the last ones used are kept."""
@@ -178,7 +203,9 @@ class Collator:
         """The question in ids, and the grammar of its answer."""
         pieces = question(aus, scale, self.style)
         ids, image = question_ids(self.tokenizer, pieces, self.image_tokens, self.pad_id)
-        return Prompt(ids, image, TokenGrammar.compile(self.tokenizer, aus, scale, self.form))
+        whole = TokenGrammar.compile(self.tokenizer, aus, scale, self.form)
+        alone = [TokenGrammar.branch(self.tokenizer, au, scale) for au in aus if self.independent]
+        return Prompt(ids, image, whole, tuple(alone))
 
     def _prompt(self, sample: Asked, aus: tuple[str, ...], scale: Scale) -> Prompt:
         """The question about a sample, which must ask something and fit the context with its answer."""
@@ -194,12 +221,12 @@ class Collator:
         self,
         samples: Sequence[Asked],
         prompts: list[Prompt],
-        answers: Sequence[tuple[int, ...]],
+        answers: Sequence[_Written],
         left: bool,
         shown: Sequence[Asked] | None = None,
     ) -> PromptBatch:
         """Pads questions, each followed by its answer, to one length; the pictures are those of `shown`."""
-        rows = list(zip(prompts, answers, strict=True))
+        rows = [(prompt, answer.ids) for prompt, answer in zip(prompts, answers, strict=True)]
         images = padded([prompt.image + (False,) * len(answer) for prompt, answer in rows], False, left)
         ones = [(1,) * (len(prompt.ids) + len(answer)) for prompt, answer in rows]
         return PromptBatch(
@@ -216,6 +243,19 @@ class Collator:
             sample_ids=tuple(sample.sample_id for sample in samples),
             subjects=tuple(sample.subject for sample in samples),
         )
+
+
+def _written(prompt: Prompt, values: npt.NDArray[np.float32]) -> _Written:
+    """The answer that gives `values` [A]: one text, or one branch for each Action Unit."""
+    if not prompt.branches:
+        ids = prompt.grammar.encode(values)
+        return _Written(ids, ids, (0,) * len(ids))
+    found: list[tuple[int, int, int]] = []
+    for number, branch in enumerate(prompt.branches, start=1):
+        # Nothing is to be written behind the value, so its end is not learned.
+        for step, token in zip(branch.steps[:-1], branch.encode(values[number - 1 : number]), strict=False):
+            found.append((token, token if isinstance(step, SlotToken) else UNSUPERVISED, number))
+    return _Written(*(tuple(column) for column in zip(*found, strict=True)))
 
 
 def question_ids(

@@ -6,6 +6,7 @@ Everything in an answer is known from the question, except the value of each Act
     level      "[" [0..5] ", " [0..5] "]"                      (list form)
     intensity  "AU1: " [0|1] "." [0..9] [0..9]                 (after "1." both digits are 0)
     intensity  "[" [0..9] [0..9] "," [0..9] [0..9] "]"         (compact form: hundredths, at most 99)
+    presence   ", AU2: " [0|1]                                 (one of several independent answers)
 
 Intensities are rounded half up to 0.01, in decimal arithmetic on the label as it is written: the shortest
 decimal number that is the label's float32 value (0.345 is 0.35 although the nearest float32 lies below it).
@@ -89,6 +90,11 @@ def answer_template(aus: Sequence[str], scale: Scale, form: AnswerForm) -> Templ
     if form is not AnswerForm.NAMED:
         pieces.append(Fixed("]"))
     return tuple(pieces)
+
+
+def branch_template(au: str, scale: Scale) -> Template:
+    """The answer about one Action Unit that does not see the others, as it stands in the named form."""
+    return (Fixed(f", {au}: "), *_value_slots(au, scale, AnswerForm.NAMED))
 
 
 def _value_slots(au: str, scale: Scale, form: AnswerForm) -> Template:

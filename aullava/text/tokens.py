@@ -24,6 +24,7 @@ from aullava.text.grammar import (
     allowed,
     answer_choices,
     answer_template,
+    branch_template,
     filled,
     slots,
     values_of,
@@ -173,7 +174,15 @@ class TokenGrammar:
             TextError: a choice of a slot is not exactly one token of its own, the tokenizer has no
                 end-of-sequence token, or as `answer_template`.
         """
-        template = answer_template(aus, scale, form)
+        return cls._of(tokenizer, aus, scale, answer_template(aus, scale, form))
+
+    @classmethod
+    def branch(cls, tokenizer: Tokenizer, au: str, scale: Scale) -> Self:
+        """Tokenises the answer about one Action Unit that does not see the others; raises as `compile`."""
+        return cls._of(tokenizer, (au,), scale, branch_template(au, scale))
+
+    @classmethod
+    def _of(cls, tokenizer: Tokenizer, aus: Sequence[str], scale: Scale, template: Template) -> Self:
         steps: list[FixedToken | SlotToken] = []
         units: SlotToken | None = None
         for piece in template:

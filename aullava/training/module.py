@@ -130,6 +130,7 @@ class AULightningModule(LightningModule):
             batch.labels,
             batch.pictures,
             None if self.kept is None else self.kept.of(batch),
+            batch.branches,
         )
         assert output.loss is not None
         assert output.losses is not None

@@ -88,6 +88,8 @@ OVERRIDES = {
     "strategy.name=fsdp2": "strategy 'fsdp2' needs several devices, strategy.devices is 1: "
     "write strategy=single",
     "strategy.nodes=2": "strategy.nodes is 2, but strategy 'single' uses one: write strategy=ddp",
+    "decoding.method=parallel": "decoding.method 'parallel' is not for answers of one text "
+    "(answer.independent): write auto",
     # the override itself
     "trainer.max_steps": "'trainer.max_steps' is not key=value, such as trainer.max_steps=100",
     "=1": "'=1' is not key=value, such as trainer.max_steps=100",
@@ -118,6 +120,20 @@ def test_what_a_sharing_strategy_cannot_do_is_refused(
 ) -> None:
     shared = [f"strategy.name={strategy}", "strategy.devices=2", override]
     assert said in _refusal(run_file, shared, words)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("decoding.method=one_pass", "decoding.method 'one_pass' is not for independent answers"),
+        ("answer.form=list", "answer.form 'list' does not name its Action Units: write named, or answer."),
+        ("llm.attention=flash_attention_2", "flash_attention_2 takes no mask of branches"),
+    ],
+)
+def test_what_does_not_go_with_independent_answers_is_refused(
+    run_file: Path, words: Vocabulary, override: str, said: str
+) -> None:
+    assert said in _refusal(run_file, ["answer.independent=true", override], words)
 
 
 def test_an_options_dataclass_has_the_last_word(run_file: Path, words: Vocabulary) -> None:

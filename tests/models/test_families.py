@@ -99,3 +99,7 @@ def test_recomputing_activations_changes_no_gradient(
     assert saved[1] < saved[0] / 2
     for one, other in zip(plain, again, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-5)  # only the plain one shares a beginning
+
+
+def test_branches_do_not_see_each_other(family: tuple[str, Any], backbone: Backbone) -> None:
+    whole_model(backbone, load_llm(family[0])).eval().check_branches()

@@ -1,0 +1,1 @@
+"""Ways of answering beside draft and verification, and what they cost."""
