@@ -27,7 +27,6 @@ from aullava.text.grammar import AnswerForm, answer_template, answer_text, slots
 from aullava.text.layout import Layout, frame_of
 from aullava.text.question import ImagePlace, Order, QuestionStyle, question
 from aullava.text.tokens import Tokenizer, piece_ids
-from datamodules.action_units import Scale
 from datamodules.base import AUDataModule
 from datamodules.errors import DatasetError
 
@@ -156,7 +155,6 @@ def _memory(config: Config, step: Step) -> Memory:
     )
 
 
-<<<<<<< HEAD
 def _step(config: Config) -> tuple[Step, bool, int]:
     """The sizes of the largest step, whether its tokens were counted, and the questions in a sequence."""
     vision, _ = _shapes(config)
@@ -167,52 +165,29 @@ def _step(config: Config) -> tuple[Step, bool, int]:
     image = patches(vision, size) + (prefix_tokens(vision) if config.vision.tokens == "all" else 0)
     batches, known = _batches(config)
     largest = max(batches, key=lambda one: (image + one.text) * one.rows)
-=======
-def _step(config: Config) -> tuple[Step, bool]:
-    """The sizes of the largest step, and whether its tokens were counted or estimated."""
-    vision: Any = config_of(config.vision.name, "vision")
-    grid = 196 if vision.model_type in GRIDS else (vision.image_size // vision.patch_size) ** 2
-    image = grid + (prefix_tokens(vision) if config.vision.tokens == "all" else 0)
-    questions, known = _questions(config)
-    asked, answered, learned, rows = max(questions, key=lambda one: (image + one[0] + one[1]) * one[3])
->>>>>>> h5a
     step = Step(
         batch=config.data.batch_size * largest.rows,
         tokens=image + largest.text,
         image_tokens=image,
-<<<<<<< HEAD
-        supervised=largest.answered,
-=======
-        supervised=learned,
->>>>>>> h5a
+        supervised=largest.learned,
         mixed=config.trainer.precision != "32-true",
         checkpointing=config.llm.gradient_checkpointing,
     )
     return step, known, largest.questions
 
 
-<<<<<<< HEAD
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """What a face is in a batch: sequences, tokens of text and of answers in each, questions in each."""
+    """What a face is in a batch: sequences, tokens of text and tokens learned in each, questions in each."""
 
     rows: int
     text: int
-    answered: int
+    learned: int
     questions: int
 
 
 def _batches(config: Config) -> tuple[list[_Batch], bool]:
     """What batches are made of, and whether tokens were counted or estimated."""
-=======
-def _questions(config: Config) -> tuple[list[tuple[int, int, int, int]], bool]:
-    """What batches are made of, and whether tokens were counted or estimated.
-
-    Returns:
-        For each sort of batch the tokens of its longest question and answer, how many of the answer are
-        learned, and the questions about a face.
-    """
->>>>>>> h5a
     order = choose(Order, config.text.order, "text.order")
     layout = choose(Layout, config.text.layout, "text.layout")
     form = choose(AnswerForm, config.answer.form, "answer.form")
@@ -223,30 +198,22 @@ def _questions(config: Config) -> tuple[list[tuple[int, int, int, int]], bool]:
     bare = layout if tokenizer is not None or layout is not Layout.CHAT_TEMPLATE else Layout.PLAIN
     style = QuestionStyle(order, config.text.definitions, frame_of(bare, tokenizer))
 
-<<<<<<< HEAD
     def length(pieces: Sequence[str | ImagePlace]) -> int:
         texts = [piece for piece in pieces if isinstance(piece, str)]
-=======
-    def length(member: AUDataModule) -> tuple[int, int, int]:
-        aus, scale = tuple(member.asked_aus), member.coded_scale()
-        asked, answered = read(aus, scale)
-        decisions = len(slots(answer_template(aus, scale, form)))
-        return asked, answered, decisions if config.answer.independent else answered
-
-    def read(aus: tuple[str, ...], scale: Scale) -> tuple[int, int]:
-        pieces = [piece for piece in question(aus, scale, style) if isinstance(piece, str)]
-        answer = answer_text(aus, scale, [0.0] * len(aus), form)
->>>>>>> h5a
         if tokenizer is None:
             return math.ceil(sum(map(len, texts)) / QUESTION)
         return sum(len(piece_ids(cast(Tokenizer, tokenizer), text)) for text in texts)
 
-<<<<<<< HEAD
     def answered(member: AUDataModule) -> int:
         answer = answer_text(member.asked_aus, member.coded_scale(), [0.0] * len(member.asked_aus), form)
         if tokenizer is None:
             return 1 + math.ceil(len(answer) / ANSWER)
         return 1 + len(piece_ids(cast(Tokenizer, tokenizer), answer))
+
+    def learned(member: AUDataModule) -> int:
+        if config.answer.independent:
+            return len(slots(answer_template(member.asked_aus, member.coded_scale(), form)))
+        return answered(member)
 
     def batch(members: Sequence[AUDataModule]) -> _Batch:
         asked = [list(question(tuple(one.asked_aus), one.coded_scale(), style)) for one in members]
@@ -256,13 +223,8 @@ def _questions(config: Config) -> tuple[list[tuple[int, int, int, int]], bool]:
         shared = any(isinstance(piece, ImagePlace) for piece in asked[0][:same])
         if len(members) > 1 and shared and config.llm.attention in TAKES_MASKS:
             rest = sum(length(pieces[same:]) for pieces in asked) + sum(answers)
-            return _Batch(1, 1 + length(asked[0][:same]) + rest, sum(answers), len(members))
+            return _Batch(1, 1 + length(asked[0][:same]) + rest, sum(map(learned, members)), len(members))
         longest = max(1 + length(pieces) + more for pieces, more in zip(asked, answers, strict=True))
-        return _Batch(len(members), longest, max(answers), 1)
+        return _Batch(len(members), longest, max(map(learned, members)), 1)
 
     return [batch(one.members) for one in build_data(config).drawn], tokenizer is not None
-=======
-    drawn = [one.members for one in build_data(config).drawn]
-    found = [(*max(map(length, members), key=lambda one: one[0] + one[1]), len(members)) for members in drawn]
-    return found, tokenizer is not None
->>>>>>> h5a

@@ -10,13 +10,15 @@ questions together are shorter than another's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import torch
 from peft import PeftModel
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
+
+from aullava.models.tree import places, seen
 
 SHORTEST: Final = 8
 """A shorter common part saves less than keeping it apart costs."""
@@ -53,7 +55,12 @@ class Sequences:
 
 
 def in_sequences(
-    input_ids: Tensor, image_mask: Tensor, keep: Tensor, pictures: Tensor, fold: bool
+    input_ids: Tensor,
+    image_mask: Tensor,
+    keep: Tensor,
+    pictures: Tensor,
+    fold: bool,
+    branches: Tensor | None = None,
 ) -> Sequences:
     """The rows of a batch, those about one picture as one sequence if that is worth it.
 
@@ -63,21 +70,25 @@ def in_sequences(
         keep: bool [B, T], the positions whose logits are wanted; at least one in every row.
         pictures: int64 [B], the picture of each row.
         fold: whether the language model may read several rows in one sequence (`may_fold`).
+        branches: int64 [B, T], of independent answers: 0 in what those of a row share, else the number of the
+            answer; -1 in the padding.
     """
-    rows = Sequences(input_ids, image_mask, keep, pictures)
+    rows, ends = Sequences(input_ids, image_mask, keep, pictures), keep
+    if branches is not None:
+        sight = seen(branches.unsqueeze(-1))
+        rows, ends = replace(rows, positions=places(sight), sees=sight[:, None]), keep | (branches != 0)
     steps = pictures.diff()
     if not fold or not bool(((steps == 0) | (steps == 1)).all()):  # rows of a picture stand side by side
         return rows
     needed = keep.flip(1).cumsum(1).flip(1) > 0  # a row's last wanted position, and all before it
-    common = common_length(input_ids, keep, pictures)
+    common = common_length(input_ids, ends, pictures)
     inside = bool(image_mask[:, :common].sum() == image_mask.sum())
-    return _folded(rows, needed, common) if inside and common >= SHORTEST else rows
+    return _folded(rows, needed, common, branches) if inside and common >= SHORTEST else rows
 
 
-def _folded(rows: Sequences, needed: Tensor, common: int) -> Sequences:
+def _folded(rows: Sequences, needed: Tensor, common: int, branches: Tensor | None = None) -> Sequences:
     """One sequence for each picture: the first `common` tokens of its rows once, then the rest of each."""
-    count, width = rows.input_ids.shape
-    place = torch.arange(width, device=needed.device)
+    place = torch.arange(rows.input_ids.shape[1], device=needed.device)
     first = torch.ones_like(rows.pictures, dtype=torch.bool)
     first[1:] = rows.pictures[1:] != rows.pictures[:-1]
     row, column = (needed & ((place >= common) | first[:, None])).nonzero(as_tuple=True)
@@ -91,15 +102,17 @@ def _folded(rows: Sequences, needed: Tensor, common: int) -> Sequences:
         laid[sequence, spot] = values
         return laid
 
-    own = laid_out(torch.where(column < common, -1, row), count)  # whose token it is; -1: everybody's
-    before = torch.ones(own.shape[1], own.shape[1], dtype=torch.bool, device=own.device).tril()
-    sees = before & ((own[:, None, :] == -1) | (own[:, None, :] == own[:, :, None]))
+    paths = [laid_out(torch.where(column < common, 0, row + 1), -1)]  # whose token it is; 0: everybody's
+    if branches is not None:
+        paths.append(laid_out(branches[row, column], -1))
+    sees = seen(torch.stack(paths, dim=-1))
+    stands = column if rows.positions is None else rows.positions[row, column]
     return Sequences(
         input_ids=laid_out(rows.input_ids[row, column], 0),
         image_mask=laid_out(rows.image_mask[row, column], 0),
         keep=laid_out(rows.keep[row, column], 0),
         pictures=torch.arange(len(lengths), device=row.device),
-        positions=laid_out(column, 0),
+        positions=laid_out(stands, 0),
         sees=sees[:, None],
     )
 

@@ -313,7 +313,7 @@ class FaceLanguageModel(AnswerPasses):
 
 
 def _reading(attention_mask: Tensor, branches: Tensor | None, embeddings: Tensor) -> dict[str, Tensor]:
-    """How the language model is told about padding, and about branches: what each token sees, where it stands.
+    """How the language model is told about padding and branches: what a token sees, and where it stands.
 
     A causal model never sees what stands to the right. Padding there needs no mask, and without one attention
     takes its fast path: a step over a batch of mixed lengths cost a fifth less on a CPU.
