@@ -209,7 +209,7 @@ def test_a_folder_that_is_not_the_run_is_not_left_behind(
 @pytest.mark.slow
 def test_a_thousand_faces_are_answered_alike(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Three digits for each of six Action Units; every token that the folder writes is the merged model's."""
-    words = small(tmp_path, 20, ["synthetic_feafa"])
+    words = small(tmp_path, 10, ["synthetic_feafa"])
     words.append("data.datasets.synthetic_feafa.aus=[AU43L,AU4R,AU12L,AU26,AU9,AD34]")
     words = [word.replace("test_faces_per_person=3", "test_faces_per_person=1000") for word in words]
     words += ["data=synthetic_feafa", "data.batch_size=8", "trainer.val_samples=2", "text.definitions=false"]

@@ -11,7 +11,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import is_flash_attn_2_available
+from transformers.utils import is_flash_attn_2_available  # type: ignore[attr-defined]  # public
 
 from aullava.models.errors import ModelError
 from aullava.models.folders import LOADING_ERRORS, load_config, load_weights, model_folder

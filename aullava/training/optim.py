@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -41,9 +42,10 @@ def build_optimizer(
     Raises:
         RunError: a trainable tensor belongs to neither: it would silently not be trained.
     """
+    on_vision = [one for name, one in model.vision.named_parameters() if "lora_" in name]
     groups = [
-        _group("projector", model.projector, settings.lr_projector),
-        _group("lora", nn.ModuleList([model.vision, model.llm]), settings.lr_lora),
+        _group("projector", model.projector.parameters(), settings.lr_projector),
+        _group("lora", [*on_vision, *model.llm.parameters()], settings.lr_lora),
     ]
     groups = [group for group in groups if group["params"]]  # without an adapter, LoRA has none
     grouped = sum(len(group["params"]) for group in groups)
@@ -55,6 +57,6 @@ def build_optimizer(
     return optimizer, schedule
 
 
-def _group(name: str, part: nn.Module, rate: float) -> dict[str, Any]:
-    trained = [parameter for parameter in part.parameters() if parameter.requires_grad]
+def _group(name: str, tensors: Iterable[nn.Parameter], rate: float) -> dict[str, Any]:
+    trained = [tensor for tensor in tensors if tensor.requires_grad]
     return {"name": name, "params": trained, "lr": rate}

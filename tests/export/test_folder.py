@@ -112,6 +112,7 @@ def test_the_folder_is_a_standard_one(tmp_path: Path) -> None:
         "chat_template.jinja",
         "questions.json",
     }
+    assert len({path.stat().st_mode for path in (tmp_path / "out").iterdir()}) == 1  # read by the same people
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert config["architectures"] == ["LlavaForConditionalGeneration"]
     assert config["projector_hidden_act"] == "linear"
