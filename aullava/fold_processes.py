@@ -71,7 +71,7 @@ class FoldProcesses:
         self._running.discard(process)
         if code:
             self.refuse_to_begin()
-            raise _failed(words, code)
+            raise failed(words, code)
 
     def refuse_to_begin(self) -> None:
         """Do nothing more, if this process was told to stop.
@@ -93,7 +93,7 @@ class FoldProcesses:
             process.send_signal(number)
 
 
-def _failed(words: tuple[str, ...], code: int) -> Exception:
+def failed(words: tuple[str, ...], code: int) -> Exception:
     """What a verb ended with that nobody here has stopped."""
     said = f"`aullava {' '.join(words[:2])}`"
     if code in (EXIT_PREEMPTED, *(-number for number in SIGNALS)):

@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from aullava.cli import main
+from aullava.evaluation.errors import ResultError
+from aullava.fold_processes import FoldProcesses, failed
+from aullava.training.errors import PreemptedError
 from tests.fakes import written
 from tests.source_tree import REPOSITORY
 from tests.tiny_runs import contents
@@ -88,16 +91,7 @@ def test_a_fold_that_was_stopped_goes_on(done: Path, words: list[str], tmp_path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("number", "code", "said"),
-    [
-        (signal.SIGTERM, 143, "stopped by SIGTERM: what the folds have learned is saved, the same words"),
-        (signal.SIGINT, 130, "aullava: interrupted"),
-    ],
-)
-def test_a_signal_reaches_the_folds_and_nobody_is_left_behind(
-    number: signal.Signals, code: int, said: str, words: list[str], tmp_path: Path
-) -> None:
+def test_a_signal_reaches_the_folds_and_nobody_is_left_behind(words: list[str], tmp_path: Path) -> None:
     command = [sys.executable, "-m", "aullava", "crossval", BP4D, *words, "trainer.max_steps=5000"]
     command += ["trainer.log_every=1", "--out", str(tmp_path / "out"), "--jobs", "2"]
     place = os.environ | {"PYTHONPATH": str(REPOSITORY)}
@@ -107,16 +101,38 @@ def test_a_signal_reaches_the_folds_and_nobody_is_left_behind(
             time.sleep(0.2)
         threads = Path(f"/proc/{process.pid}/task").iterdir()
         folds = [int(one) for thread in threads for one in (thread / "children").read_text().split()]
-        process.send_signal(number)
+        process.send_signal(signal.SIGTERM)
         told = process.communicate(timeout=120)[1]
-    assert process.returncode == code, told
-    assert said in told
+    assert process.returncode == 143, told
+    assert "stopped by SIGTERM: what the folds have learned is saved, the same words go on" in told
     assert len(folds) == 2
     assert [one for one in folds if Path(f"/proc/{one}").exists()] == []
     assert "Traceback" not in told
     assert not (tmp_path / "out" / "fold3").exists()
-    if number == signal.SIGTERM:
-        assert all(list((home / "checkpoints").glob("*.ckpt")) for home in homes)
+    assert all(list((home / "checkpoints").glob("*.ckpt")) for home in homes)
+
+
+@pytest.mark.parametrize(
+    ("number", "ends"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGUSR1, PreemptedError)]
+)
+def test_nothing_begins_after_a_signal(number: signal.Signals, ends: type[BaseException]) -> None:
+    before = signal.getsignal(number)
+    with FoldProcesses() as processes:
+        signal.raise_signal(number)
+        assert processes.received is number
+        with pytest.raises(ends):
+            processes.run("fit", "nothing.yaml")
+    assert signal.getsignal(number) is before
+
+
+def test_a_fold_that_was_stopped_stops_all_and_one_that_failed_is_named() -> None:
+    """The second is what a mistake of the user ends with."""
+    with FoldProcesses() as processes, pytest.raises(ResultError, match="aullava fit nothing"):
+        processes.run("fit", "nothing.yaml")
+    for code in (143, -signal.SIGTERM, -signal.SIGUSR1):
+        found = failed(("fit", "some.yaml"), code)
+        assert isinstance(found, PreemptedError)
+        assert found.exit_code == 143
 
 
 def _learns(run: Path) -> bool:
