@@ -148,5 +148,5 @@ def run(model: FaceLanguageModel, batch: PromptBatch, labels: Tensor | None = No
     pictures = batch.pictures if isinstance(batch, AUBatch) else None
     branches = batch.branches if isinstance(batch, AUBatch) else None
     inputs = batch.pixel_values, batch.input_ids, batch.image_mask, batch.attention_mask
-    output: Output = model(*inputs, labels, pictures, branches)
+    output: Output = model(*inputs, labels, pictures, None, branches)
     return output
