@@ -149,11 +149,18 @@ class Predictor:
         rows = [row for row in batch if not row.reason]
         answers: dict[tuple[int, Question], Answer] = {}
         for cutter in {question.cutter: None for question in self.questions}:
+            questions = [question for question in self.questions if question.cutter is cutter]
             features = self.decoder.see([row.faces[cutter].image for row in rows]) if rows else None
-            for question in self.questions:
-                if features is not None and question.cutter is cutter:
-                    said = self._asked(question, rows, features)
-                    answers |= {(id(row), question): one for row, one in zip(rows, said, strict=True)}
+            # On a CPU a frame alone costs no more than in a batch, and its draft is better.
+            alone = features is not None and features.device.type == "cpu" and _of_video(rows)
+            for part in _parts(rows, 1 if alone else len(rows)):
+                assert features is not None
+                # One tensor for all questions: what was read of a face is known by it.
+                seen = features[part.start : part.stop]
+                for question in questions:
+                    said = self._asked(question, rows[part.start : part.stop], seen)
+                    keys = [(id(row), question) for row in rows[part.start : part.stop]]
+                    answers |= dict(zip(keys, said, strict=True))
         for row in batch:
             if row.reason:
                 yield Prediction(row.picture, row.image, None, (), row.reason)
@@ -162,19 +169,23 @@ class Predictor:
             yield Prediction(row.picture, row.image, row.faces[self.questions[0].cutter], found, "")
 
     def _asked(self, question: Question, rows: Sequence[_Row], features: torch.Tensor) -> list[Answer]:
-        """The answers of a batch to one question."""
+        """The answers of some rows to one question; those of a video are drafted with the frame before."""
         names = [row.picture.file for row in rows]
-        if rows[0].picture.frame is None and rows[-1].picture.frame is None:
+        if not _of_video(rows):
             return self.decoder.ask(features, names, question.aus, question.scale)
-        # On a CPU a frame alone costs no more than in a batch, and its draft is better.
-        step = 1 if features.device.type == "cpu" else len(rows)
-        found: list[Answer] = []
-        for start in range(0, len(rows), step):
-            before = self._before.get((names[start], question))
-            part = features[start : start + step]
-            drafts = None if before is None else np.repeat(before.values[None], len(part), axis=0)
-            part_names = names[start : start + step]
-            found += self.decoder.ask(part, part_names, question.aus, question.scale, drafts)
-            self._before = {key: one for key, one in self._before.items() if key[0] == part_names[-1]}
-            self._before[part_names[-1], question] = found[-1]
+        before = self._before.get((names[0], question))
+        drafts = None if before is None else np.repeat(before.values[None], len(rows), axis=0)
+        found = self.decoder.ask(features, names, question.aus, question.scale, drafts)
+        self._before = {key: one for key, one in self._before.items() if key[0] == names[-1]}
+        self._before[names[-1], question] = found[-1]
         return found
+
+
+def _of_video(rows: Sequence[_Row]) -> bool:
+    """Whether frames are among them."""
+    return rows[0].picture.frame is not None or rows[-1].picture.frame is not None
+
+
+def _parts(rows: Sequence[_Row], step: int) -> Iterator[range]:
+    for start in range(0, len(rows), step) if rows else ():
+        yield range(start, min(start + step, len(rows)))
