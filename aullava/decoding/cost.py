@@ -91,3 +91,10 @@ class PassCounts:
     def passes_per_row(self) -> float:
         """Mean number of passes of an answer; NaN before the first."""
         return self.passes / self.rows if self.rows else float("nan")
+
+    def in_words(self) -> str:
+        """A line about it; nothing before the first answer."""
+        if not self.rows:
+            return ""
+        sure = self.certified / self.rows
+        return f"{self.passes_per_row:.2f} passes an answer, {sure:.1%} of the answers certified\n"

@@ -220,7 +220,7 @@ class OnePass:
 
     def _with_faces(self, known: _Known, features: Tensor) -> KeyValues | None:
         """Keys and values up to the end of the image, with room for the rest; None: they are not there."""
-        faces: _Faces | None = self._faces[features] if features in self._faces else None
+        faces: _Faces | None = self._faces.get(features, None)  # type: ignore[no-untyped-call]
         if faces is None or faces.beginning != known.beginning:
             return None
         faces.state.cut_back(faces.length)

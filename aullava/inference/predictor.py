@@ -47,8 +47,15 @@ class Prediction:
 
 
 @dataclass(slots=True)
-class _Row:
-    """A picture on its way."""
+class ReadPicture:
+    """A picture on its way.
+
+    Attributes:
+        picture: it.
+        image: RGB uint8 [H, W, 3]; None if it could not be read.
+        faces: crops, by how they were cut.
+        reason: why nothing can be asked about it; else empty.
+    """
 
     picture: Picture
     image: Image | None = None
@@ -117,18 +124,23 @@ class Predictor:
 
         A frame of a video is drafted with the answer of the frame before.
         """
+        for batch in self.batches(pictures):
+            yield from self.answered(batch)
+
+    def batches(self, pictures: Iterable[Picture]) -> Iterator[list[ReadPicture]]:
+        """Pictures with their faces, to be handed to `answered` in this order."""
         rows = (self._read(picture) for picture in pictures)
         while batch := list(islice(rows, self.batch_size)):
-            yield from self._answered(batch)
+            yield batch
 
     def predict_images(self, images: Sequence[Image]) -> list[Prediction]:
         """Answers about pictures RGB uint8 [H, W, 3]."""
         named = [Picture(str(number), partial(np.asarray, image)) for number, image in enumerate(images)]
         return list(self.predict(named))
 
-    def _read(self, picture: Picture) -> _Row:
+    def _read(self, picture: Picture) -> ReadPicture:
         """Read a picture and cut its face out, in every way that a question needs."""
-        row = _Row(picture, reason=picture.reason)
+        row = ReadPicture(picture, reason=picture.reason)
         if row.reason:
             return row
         try:
@@ -145,7 +157,8 @@ class Predictor:
                 row.faces[question.cutter] = face
         return row
 
-    def _answered(self, batch: Sequence[_Row]) -> Iterator[Prediction]:
+    def answered(self, batch: Sequence[ReadPicture]) -> Iterator[Prediction]:
+        """Answers about one batch, in order."""
         rows = [row for row in batch if not row.reason]
         answers: dict[tuple[int, Question], Answer] = {}
         for cutter in {question.cutter: None for question in self.questions}:
@@ -168,7 +181,7 @@ class Predictor:
             found = tuple(answers[id(row), question] for question in self.questions)
             yield Prediction(row.picture, row.image, row.faces[self.questions[0].cutter], found, "")
 
-    def _asked(self, question: Question, rows: Sequence[_Row], features: torch.Tensor) -> list[Answer]:
+    def _asked(self, question: Question, rows: Sequence[ReadPicture], features: torch.Tensor) -> list[Answer]:
         """The answers of some rows to one question; those of a video are drafted with the frame before."""
         names = [row.picture.file for row in rows]
         if not _of_video(rows):
@@ -181,11 +194,11 @@ class Predictor:
         return found
 
 
-def _of_video(rows: Sequence[_Row]) -> bool:
+def _of_video(rows: Sequence[ReadPicture]) -> bool:
     """Whether frames are among them."""
     return rows[0].picture.frame is not None or rows[-1].picture.frame is not None
 
 
-def _parts(rows: Sequence[_Row], step: int) -> Iterator[range]:
+def _parts(rows: Sequence[ReadPicture], step: int) -> Iterator[range]:
     for start in range(0, len(rows), step) if rows else ():
         yield range(start, min(start + step, len(rows)))
