@@ -11,7 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from aullava.config.load import resolve
-from aullava.config.schema import StrategyConfig, TrainerConfig
+from aullava.config.schema import StrategyConfig
 from aullava.inference.conversions import write_openface, write_parquet
 from aullava.inference.errors import PredictionError
 from aullava.inference.overlay import annotate_videos
@@ -19,9 +19,14 @@ from aullava.inference.pictures import Picture, pictures, sources
 from aullava.inference.predictor import Predictor
 from aullava.inference.record import Record
 from aullava.inference.table import skipped
-from aullava.prediction_parts import join_parts, part, predict_part, refuse_other_parts
+from aullava.prediction_parts import (
+    accelerator_for,
+    join_parts,
+    part,
+    predict_part,
+    refuse_other_parts,
+)
 from aullava.training.processes import joined
-from aullava.training.strategies import refuse_machine
 from aullava.vocabulary import vocabulary
 
 TABLE = "predictions"
@@ -74,6 +79,8 @@ def predict(run: Path, words: Sequence[str], wanted: Wanted) -> list[Path]:
         RunError: the run has no weights.
     """
     paths = sources(words)
+    if wanted.devices > 1:
+        accelerator_for(wanted.device, wanted.devices)  # before a model is built and a folder made
     predictor = Predictor.from_run(
         run,
         wanted.formats,
@@ -145,9 +152,8 @@ def _write_in_parts(
     """The table in parts, one for each process, which the first one joins."""
     path = out / f"{TABLE}.csv"
     refuse_other_parts(path, wanted.devices)
-    accelerator = {"cpu": "cpu", "cuda": "gpu"}.get(wanted.device, "auto")
+    accelerator = accelerator_for(wanted.device, wanted.devices)
     strategy = StrategyConfig("ddp", wanted.devices)
-    refuse_machine(TrainerConfig(accelerator=accelerator), strategy)
     with joined(strategy, accelerator) as mine:
         record = _record(predictor, part(path, mine.rank, mine.size), wanted, out, expectation)
         found = pictures(paths, _complain if mine.writes else lambda said: None)

@@ -34,6 +34,22 @@ BLOCK: Final = 32
 """Pictures that follow each other and are looked at by one process; the parts of a table hang on it."""
 
 
+def accelerator_for(device: str, devices: int) -> str:
+    """The kind of device in Lightning's words.
+
+    Args:
+        device: auto, cpu or cuda.
+        devices: how many are wanted.
+
+    Raises:
+        PredictionError: there are not so many GPUs here.
+    """
+    found = 0 if device == "cpu" else torch.cuda.device_count()
+    if found < devices and (found or device == "cuda"):
+        raise PredictionError(f"--devices is {devices}, but GPUs here: {found}: give fewer, or --device cpu")
+    return "gpu" if found else "cpu"
+
+
 def part(path: Path, rank: int, size: int) -> Path:
     """The table of one process: ``predictions.1of4.csv``, counted from 1."""
     return path.with_suffix(f".{rank + 1}of{size}.csv")

@@ -365,12 +365,15 @@ def main() -> None:
                 key = f"{section}{kind}/b{rows}/{name}" if rows else f"{section}{kind}/{name}"
                 found[key] = value
                 print(f"{key:<58}{value:>10.3g}{'' if chosen.small else judged(key, value)}", flush=True)
-    found |= about(section)
+            keep(found | about(section), chosen.small)  # as it goes: a call may take long
+
+
+def keep(found: dict[str, Any], small: bool) -> None:
+    """Add figures to the file of results."""
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / ("decoding_small.json" if chosen.small else "decoding.json")
+    path = RESULTS / ("decoding_small.json" if small else "decoding.json")
     before = json.loads(path.read_text()) if path.is_file() else {}
     path.write_text(json.dumps(dict(sorted((before | found).items())), indent=1) + "\n")
-    print(f"written: {path}")
 
 
 def judged(key: str, value: float) -> str:

@@ -96,6 +96,7 @@ class OnePass:
         self.share = share
         self.counts = PassCounts()
         self._parameters = sum(one.numel() for one in model.llm.parameters())
+        self._half = next(model.llm.parameters()).dtype.itemsize == 2
         self._known: dict[QuestionKey, _Known] = {}
         self._beginnings: dict[tuple[int, ...], KeyValues] = {}
         self._faces = WeakTensorKeyDictionary()  # by features, as long as the caller keeps these
@@ -183,7 +184,7 @@ class OnePass:
 
     @property
     def _cost(self) -> PassCost:
-        return PassCost.of(self._parameters, self._device.type)
+        return PassCost.of(self._parameters, self._device.type, self._half)
 
     def _question(self, aus: tuple[str, ...], scale: Scale) -> _Known:
         """The question in ids, cut at the image."""

@@ -24,7 +24,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that has learned a little: its answers differ from face to face."""
     home = tmp_path_factory.mktemp("exact")
     words = [f"runs_dir={home / 'runs'}", f"trainer.max_steps={STEPS}", "trainer.val_samples=4"]
-    words += ["data.batch_size=16", "trainer.accelerator=cpu"]
+    # Without definitions the two slow decoders read half as much; tests/decoding/test_one_pass.py has them.
+    words += ["data.batch_size=16", "trainer.accelerator=cpu", "text.definitions=false"]
     for name in DATASETS:
         words.append(f"data.datasets.{name}.root={home / 'faces'}")
         sizes = {"train_people": 10, "test_people": 50, "faces_per_person": 20, "test_faces_per_person": 20}
@@ -51,7 +52,7 @@ def test_a_thousand_faces(run: Path, member: int) -> None:
     rng = np.random.default_rng(member)
     seen, texts = 0, set()
     while seen < FACES:
-        size = int(rng.choice([1, 3, 16, 50]))  # any composition of batches
+        size = int(rng.choice([1, 3, 50, 200]))  # any composition of batches
         samples = [faces.sample(row) for row in rows[seen : seen + size]]
         seen += len(samples)
         slow = answer_samples(model, collator, samples)

@@ -244,3 +244,11 @@ def test_large_batches_go_from_slot_to_slot() -> None:
     assert cost.drafts_pay(rows=1, slots=12, tokens=79, again=0.5)
     assert not cost.drafts_pay(rows=64, slots=12, tokens=79, again=0.5)
     assert cost.drafts_pay(rows=64, slots=12, tokens=79, again=0.01)
+
+
+def test_a_pass_costs_what_the_benchmark_measured() -> None:
+    """`pass_overhead_tokens` of benchmarks/decoding.py on a CPU, within a third."""
+    measured = {(5_000_000, False): 29, (134_000_000, False): 11, (134_000_000, True): 31}
+    for (parameters, half), tokens in measured.items():
+        assert PassCost.of(parameters, "cpu", half).overhead == pytest.approx(tokens, rel=1 / 3)
+    assert PassCost.of(7_000_000_000, "cuda").overhead > PassCost.of(7_000_000_000, "cpu").overhead

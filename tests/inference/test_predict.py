@@ -54,8 +54,9 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write_video(path: Path, count: int) -> None:
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 20.0, (96, 96))
+    faces = [cv2.cvtColor(draw_face(0, 3, number, 96)[0], cv2.COLOR_RGB2BGR) for number in range(20)]
     for number in range(count):
-        writer.write(cv2.cvtColor(draw_face(0, 3, number // 3, 96)[0], cv2.COLOR_RGB2BGR))
+        writer.write(faces[number // 3 % len(faces)])
     writer.release()
 
 
