@@ -329,7 +329,7 @@ def test_a_picture_without_a_face(
         (["{empty}"], "the folder {empty} holds no picture and no video: give others"),
         (["{empty}/*.png"], "no file fits '{empty}/*.png': give others"),
         (["{faces}", "--aus", "AU39"], "the run never learnt AU39 in these formats: ask for "),
-        (["{faces}", "--devices", "2", "--device", "cuda:1"], "--device cuda:1 is one device: with --devices "),
+        (["{faces}", "--devices", "2", "--device", "cuda:1"], "--device cuda:1 is one device: "),
         (["{faces}", "--detector", "yolo"], "there is no face detector 'yolo': did you mean 'whole'?"),
     ],
 )
