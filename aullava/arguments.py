@@ -157,6 +157,8 @@ def _predict(parts: argparse.ArgumentParser) -> None:
     parts.add_argument("--detector", metavar="NAME", help=about)
     about = "cpu, cuda, cuda:1, ...; default: a GPU if there is one"
     parts.add_argument("--device", default="auto", help=about)
+    about = "GPUs (or processes, with --device cpu) that share the pictures; default 1"
+    parts.add_argument("--devices", type=_at_least(1), default=1, metavar="N", help=about)
     about = "of all weights; default: as in training"
     parts.add_argument("--dtype", choices=("float32", "bfloat16"), help=about)
     about = "faces looked at together; changes speed and memory, not answers; default: the run's"

@@ -153,9 +153,17 @@ def _predict(arguments: argparse.Namespace) -> int:
     beside = [word for word in ("overlays", "parquet", "openface", "resume") if getattr(arguments, word)]
     if beside and arguments.out is None:
         raise UsageError(f"--{beside[0]} writes beside the table: give --out DIR too")
+    if arguments.devices > 1 and arguments.out is None:
+        raise UsageError("several devices write a table: give --out DIR too")
+    if arguments.devices > 1 and arguments.device not in ("auto", "cpu", "cuda"):
+        raise UsageError(f"--device {arguments.device} is one device: with --devices write cpu or cuda")
     for word in arguments.inputs:
         if not glob.has_magic(word) and not Path(word).exists():
             raise UsageError(f"there is no image {word}: give pictures, videos, folders or stores")
+    from aullava.config.schema import StrategyConfig
+
+    if launch.needed(StrategyConfig("ddp", arguments.devices)):
+        return launch.run_processes(arguments.devices, arguments.words)
     from aullava.prediction import Wanted, predict
 
     names = {field.name for field in fields(Wanted)} - {"formats", "aus"}

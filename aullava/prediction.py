@@ -8,19 +8,26 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from PIL import Image
 from tqdm import tqdm
 
 from aullava.config.load import resolve
+from aullava.config.schema import StrategyConfig
 from aullava.inference.conversions import write_openface, write_parquet
 from aullava.inference.errors import PredictionError
-from aullava.inference.overlay import AnnotatedVideo, annotated, card
-from aullava.inference.pictures import Picture, is_video, pictures, sources
-from aullava.inference.predictor import Prediction, Predictor
-from aullava.inference.table import Columns, Row, TableFile, skipped
-from aullava.training.run_folder import whole_file
+from aullava.inference.overlay import annotate_videos
+from aullava.inference.pictures import Picture, pictures, sources
+from aullava.inference.predictor import Predictor
+from aullava.inference.record import Record
+from aullava.inference.table import skipped
+from aullava.prediction_parts import (
+    accelerator_for,
+    join_parts,
+    part,
+    predict_part,
+    refuse_other_parts,
+)
+from aullava.training.processes import joined
 from aullava.vocabulary import vocabulary
-from datamodules.video import frame_rate
 
 TABLE = "predictions"
 OVERLAYS, OPENFACE = "overlays", "openface"
@@ -37,6 +44,7 @@ class Wanted:
         openface: also write the table as OpenFace would.
         parquet: also write it as Parquet.
         resume: go on with a table that was not finished.
+        devices: processes, each with a device of its own; they are running already.
         device, dtype, batch_size, detector: as `Predictor.from_run`.
     """
 
@@ -47,6 +55,7 @@ class Wanted:
     openface: bool = False
     parquet: bool = False
     resume: bool = False
+    devices: int = 1
     device: str = "auto"
     dtype: str | None = None
     batch_size: int | None = None
@@ -62,7 +71,7 @@ def predict(run: Path, words: Sequence[str], wanted: Wanted) -> list[Path]:
         wanted: what to ask and to write.
 
     Returns:
-        The files that were written.
+        The files that were written, in the process that finishes them.
 
     Raises:
         PredictionError: nothing to read, nothing to ask, no face in anything, or a place that cannot be
@@ -70,32 +79,36 @@ def predict(run: Path, words: Sequence[str], wanted: Wanted) -> list[Path]:
         RunError: the run has no weights.
     """
     paths = sources(words)
-    if wanted.resume and wanted.overlays and any(map(is_video, paths)):
-        raise PredictionError(
-            "an annotated video cannot be gone on with: leave --overlays out, or give a new --out"
-        )
+    if wanted.devices > 1:
+        accelerator_for(wanted.device, wanted.devices)  # before a model is built and a folder made
     predictor = Predictor.from_run(
         run,
         wanted.formats,
         wanted.aus,
-        wanted.device,
+        "cpu" if wanted.devices > 1 else wanted.device,  # of several, each process moves it to its own
         wanted.dtype,
         wanted.batch_size,
         wanted.detector,
     )
     config = resolve(run / "config.yaml", (), vocabulary()).config
     expectation = config.decoding.intensity == "expectation"
-    found = pictures(paths, lambda said: print(f"aullava: {said}", file=sys.stderr))
     if wanted.out is None:
-        _print(predictor, found)
+        _print(predictor, pictures(paths, _complain))
         return []
     try:
         wanted.out.mkdir(parents=True, exist_ok=True)
-        return _write(predictor, found, wanted, expectation)
+        if wanted.overlays:
+            (wanted.out / OVERLAYS).mkdir(exist_ok=True)
+        write = _write if wanted.devices == 1 else _write_in_parts
+        return write(predictor, paths, wanted, wanted.out, expectation)
     except OSError as error:
         raise PredictionError(
             f"nothing can be written into {wanted.out} ({error.strerror}): give another folder"
         ) from None
+
+
+def _complain(said: str) -> None:
+    print(f"aullava: {said}", file=sys.stderr)
 
 
 def _print(predictor: Predictor, found: Iterator[Picture]) -> None:
@@ -114,90 +127,64 @@ def _print(predictor: Predictor, found: Iterator[Picture]) -> None:
 
 
 def _write(
-    predictor: Predictor, found: Iterator[Picture], wanted: Wanted, expectation: bool
+    predictor: Predictor, paths: Sequence[Path], wanted: Wanted, out: Path, expectation: bool
 ) -> list[Path]:
-    """The table row by row, overlays beside it, other formats from the finished table."""
-    assert wanted.out is not None
-    columns = Columns(predictor.questions, wanted.aus)
-    table = TableFile(wanted.out / f"{TABLE}.csv", columns.header, wanted.resume)
-    done = len(table.done)
-    skipped(table.done, (picture.name for picture in islice(found, done)))
-    drawings = _Drawings(wanted.out / OVERLAYS, done) if wanted.overlays else None
-    answered, last = done, ""
+    """The table row by row, cards beside it."""
+    path = out / f"{TABLE}.csv"
+    refuse_other_parts(path, 1)
+    record = _record(predictor, path, wanted, out, expectation)
+    found = pictures(paths, _complain)
+    done = len(record.table.done)
+    skipped(record.table.done, (picture.name for picture in islice(found, done)))
     bar = tqdm(predictor.predict(found), initial=done, unit="face", desc="predict", file=sys.stderr)
     try:
         for prediction in bar:
-            row = Row.of(prediction, predictor.questions, expectation)
-            table.write(columns.cells(prediction, row))
-            if drawings is not None:
-                drawings.add(prediction, row)
-            answered += not prediction.reason
-            last = prediction.reason or last
+            record.add(prediction)
     finally:
-        table.close()
-        if drawings is not None:
-            drawings.close()
-    counts = predictor.decoder.counts
-    if counts.rows:
-        sure = counts.certified / counts.rows
-        print(f"{counts.passes_per_row:.2f} passes an answer, {sure:.1%} of the answers certified")
-    written = [table.path]
+        record.table.close()
+    print(predictor.decoder.counts.in_words(), end="")
+    return _finished(path, wanted, out, done + record.answered, record.reason)
+
+
+def _write_in_parts(
+    predictor: Predictor, paths: Sequence[Path], wanted: Wanted, out: Path, expectation: bool
+) -> list[Path]:
+    """The table in parts, one for each process, which the first one joins."""
+    path = out / f"{TABLE}.csv"
+    refuse_other_parts(path, wanted.devices)
+    accelerator = accelerator_for(wanted.device, wanted.devices)
+    strategy = StrategyConfig("ddp", wanted.devices)
+    with joined(strategy, accelerator) as mine:
+        record = _record(predictor, part(path, mine.rank, mine.size), wanted, out, expectation)
+        found = pictures(paths, _complain if mine.writes else lambda said: None)
+        predict_part(predictor, found, record, mine, strategy, accelerator)
+        if not mine.writes:
+            return []
+        print(predictor.decoder.counts.in_words(), end="")
+        answered, reason = join_parts(path, mine.size)
+    return _finished(path, wanted, out, answered, reason)
+
+
+def _record(predictor: Predictor, path: Path, wanted: Wanted, out: Path, expectation: bool) -> Record:
+    cards = out / OVERLAYS if wanted.overlays else None
+    return Record(path, predictor.questions, wanted.aus, expectation, wanted.resume, cards)
+
+
+def _finished(path: Path, wanted: Wanted, out: Path, answered: int, reason: str) -> list[Path]:
+    """What is made of the finished table."""
+    written = [path]
     if wanted.parquet:
-        written.append(table.path.with_suffix(".parquet"))
-        write_parquet(table.path, written[-1])
+        written.append(path.with_suffix(".parquet"))
+        write_parquet(path, written[-1])
     if wanted.openface:
-        written += write_openface(table.path, wanted.out / OPENFACE)
-    if drawings is not None:
-        written.append(drawings.folder)
-    _some_answer(answered, last)
+        written += write_openface(path, out / OPENFACE)
+    if wanted.overlays:
+        annotate_videos(path, out / OVERLAYS)
+        written.append(out / OVERLAYS)
+    _some_answer(answered, reason)
     return written
 
 
 def _some_answer(answered: int, reason: str) -> None:
     if not answered:
         raise PredictionError(f"no picture has an answer: {reason or 'there was nothing to read'}")
-
-
-class _Drawings:
-    """Cards of pictures and annotated videos, in the order of the predictions.
-
-    Args:
-        folder: for them.
-        done: pictures of an earlier run.
-    """
-
-    def __init__(self, folder: Path, done: int) -> None:
-        self.folder = folder
-        folder.mkdir(exist_ok=True)
-        self._number = done
-        self._file = ""
-        self._video: AnnotatedVideo | None = None
-
-    def add(self, prediction: Prediction, row: Row) -> None:
-        """Draw one prediction."""
-        self._number += 1
-        picture = prediction.picture
-        if picture.frame is not None:
-            self._frame(prediction, row)
-            return
-        drawn = card(prediction)
-        if drawn is not None:
-            stem = Path(picture.file).stem
-            with whole_file(self.folder / f"{self._number:04d}_{stem}.png") as drawing:
-                Image.fromarray(drawn).save(drawing)
-
-    def _frame(self, prediction: Prediction, row: Row) -> None:
-        file = prediction.picture.file
-        if file != self._file:
-            self.close()
-            self._file = file
-            path = self.folder / f"{self._number:04d}_{Path(file).stem}.mp4"
-            self._video = AnnotatedVideo(path, frame_rate(Path(file)))
-        if self._video is not None and prediction.image is not None:
-            self._video.write(annotated(prediction, row))
-
-    def close(self) -> None:
-        """Finish the video at hand."""
-        if self._video is not None:
-            self._video.close()
-        self._video = None

@@ -1,13 +1,16 @@
 """How fast answers are decoded, against transformers' generate on the same weights and inputs.
 
-    python benchmarks/decoding.py [--small] [--dtype bfloat16] [--batches 1,8]
+    python benchmarks/decoding.py [--small] [--dtype bfloat16] [--batches 1,8,32] [--equal]
+    python benchmarks/decoding.py --run runs/demo/1 --export FOLDER    # of `aullava export`
 
 A language model of SmolLM2-135M's size (LLaMA, 768 x 12, 134M parameters) behind a CLIP of 196 image tokens,
 with random weights: speed does not hang on what was learned, except through the drafts. So ours is measured
-with a right draft, with one wrong decision in the middle of the answer, and with a blank one; what drafts are
-worth on a trained model is printed by `aullava predict` (passes an answer). One thread; processor time; the
-ways take turns (A B A B), ratios are medians of the ratios of one turn. Every answer is compared with the
-reference's first.
+with a right draft, with one wrong decision in the middle of the answer, and with a blank one. With --run the
+weights are those of a trained run, transformers' are those of its export, the faces are of people it has not
+seen, and "ours" has the drafts that `aullava predict` would have for pictures: the run's probes, or the
+commonest choices of 16 other faces. One thread; processor time; the ways take turns (A B A B), ratios are
+medians of the ratios of one turn. Every answer is compared with the reference's first; --equal does so for 64
+faces in each format, with the probabilities. Results are added to `benchmarks/results/decoding.json`.
 """
 
 from __future__ import annotations
@@ -41,18 +44,27 @@ from transformers import (
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from aullava.build import build_collator, build_model
+from aullava.config.load import resolve
+from aullava.decoding.cost import PassCounts
+from aullava.decoding.drafts import Reader
 from aullava.decoding.generate import answer_prompts
 from aullava.decoding.one_pass import OnePass
+from aullava.export.merge import merged
 from aullava.models.projector import build_projector
 from aullava.models.vision import as_encoder
 from aullava.models.vlm import FaceLanguageModel
+from aullava.probe_files import KeptProbes
 from aullava.text.answer import Answer
 from aullava.text.batch import PromptBatch
 from aullava.text.collate import Collator
 from aullava.text.grammar import AnswerForm
 from aullava.text.question import QuestionStyle
+from aullava.training.checkpoint import load_weights
+from aullava.vocabulary import vocabulary
 from benchmarks.kinds.independent import independent_way
 from datamodules.action_units import BP4D_AUS, FEAFA_AUS, UNKNOWN, Scale
+from datamodules.drawn_faces.scene import draw_face
 from datamodules.sample import AUSample
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -67,10 +79,8 @@ WANTED = {
     "presence/b1/independent_over_prefill": ("<=", 0.95),
     "intensity/b1/ours_over_prefill": ("<=", 1.7),
     "intensity/b8/ours_over_prefill": ("<=", 2.0),
-}
-WANTED_BF16 = {
-    "presence/b1/generate_over_ours": (">=", 8.0),
-    "intensity/b1/generate_over_ours": (">=", 14.0),
+    "bf16/presence/b1/generate_over_ours": (">=", 8.0),
+    "bf16/intensity/b1/generate_over_ours": (">=", 14.0),
 }
 
 
@@ -152,10 +162,10 @@ def build(shape: Shape, dtype: torch.dtype) -> tuple[FaceLanguageModel, Any]:
 class Told:
     """Drafts that are handed in."""
 
-    def __init__(self) -> None:
-        self.values: np.ndarray | None = None
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = values
 
-    def guess(self, features: Tensor, aus: Sequence[str], scale: Scale) -> np.ndarray | None:
+    def guess(self, features: Tensor, aus: Sequence[str], scale: Scale) -> np.ndarray:
         """What was told."""
         return self.values
 
@@ -189,6 +199,32 @@ class Bench:
         )
         rng = np.random.default_rng(0)
         self.images = rng.integers(0, 256, (64, size, size, 3), dtype=np.uint8)
+        self.image_id = 2
+        self.reader: Reader | None = None
+        self.trained = False
+
+    @classmethod
+    def of_run(cls, run: Path, export: Path, dtype: torch.dtype) -> Bench:
+        """A trained run, its adapter merged, and its export; faces of people that it has not seen."""
+        config = resolve(run / "config.yaml", (), vocabulary()).config
+        bench = cls.__new__(cls)
+        model = build_model(config)
+        load_weights(model, run)
+        bench.collator = build_collator(config, model)
+        bench.model = merged(model, dtype)
+        bench.llava = LlavaForConditionalGeneration.from_pretrained(export, dtype=dtype).eval()
+        bench.image_id = bench.llava.config.image_token_index
+        bench.images = np.stack([draw_face(99, number, 0, 96)[0] for number in range(64)])
+        bench.reader = KeptProbes.of_run(run)
+        bench.trained = True
+        return bench
+
+    def drafted(self, kind: str, decoder: OnePass) -> OnePass:
+        """A decoder that has answered about the last 16 faces."""
+        if self.trained:
+            decoder.answers(self.prompts(kind, range(48, 64)))
+            decoder.counts = PassCounts()
+        return decoder
 
     def prompts(self, kind: str, rows: range) -> PromptBatch:
         """Questions about some of the images."""
@@ -203,12 +239,13 @@ class Bench:
         answers = answer_prompts(self.model, self.collator, prompts)
         length = len(self.collator.prompt(tuple(aus), scale).grammar.steps)
         inputs = {
-            "input_ids": prompts.input_ids.masked_fill(prompts.image_mask, 2),
+            "input_ids": prompts.input_ids.masked_fill(prompts.image_mask, self.image_id),
             "pixel_values": prompts.pixel_values.to(next(self.model.parameters()).dtype),
             "attention_mask": prompts.attention_mask,
         }
         right = np.stack([answer.values for answer in answers])
-        drafts = {"ours_right": right, "ours": half_wrong(answers), "ours_blank": right * 0}
+        drafts: dict[str, np.ndarray | None] = {"ours_right": right, "ours_blank": right * 0}
+        drafts["ours"] = None if self.trained else half_wrong(answers)
         ways: dict[str, Callable[[], Any]] = {
             "prefill": lambda: self.llava(**inputs, use_cache=True, logits_to_keep=1),
             "generate": lambda: self.llava.generate(
@@ -224,16 +261,31 @@ class Bench:
         settings = {name: (values, True) for name, values in drafts.items()}
         settings["ours_unshared"] = (drafts["ours"], False)
         for name, (values, share) in settings.items():
-            told = Told()
-            told.values = values
-            decoder = OnePass(self.model, self.collator, told, share=share)
+            reader = self.reader if values is None else Told(values)
+            decoder = OnePass(self.model, self.collator, reader, share=share)
+            if values is None:
+                self.drafted(kind, decoder)
             found = decoder.answers(prompts)
             agree = sum(one.text == other.text for one, other in zip(found, answers, strict=True))
             known[f"{name}/equal"] = agree / len(answers)
             known[f"{name}/passes"] = decoder.counts.passes_per_row
+            known[f"{name}/tokens_read_per_answer"] = decoder.counts.tokens / len(answers)
             ways[name] = lambda decoder=decoder: decoder.answers(prompts)
         ways["independent"], more = independent_way(self.model, self.collator, prompts)
         return ways, known | more
+
+
+def equality(bench: Bench, kind: str) -> dict[str, float]:
+    """Answers about all faces, in batches of 1 to 16, against the reference token by token."""
+    decoder, first, faces, equal, furthest = OnePass(bench.model, bench.collator), 0, 64, 0, 0.0
+    for size in (1, 3, 12, 16, 16, 16):
+        prompts = bench.prompts(kind, range(first, first + size))
+        wanted = answer_prompts(bench.model, bench.collator, prompts)
+        for one, other in zip(decoder.answers(prompts), wanted, strict=True):
+            equal += one.text == other.text
+            furthest = max(furthest, float(np.abs(one.slot_probs - other.slot_probs).max()))
+        first += size
+    return {"equal_of_64": float(equal), "largest_difference_of_probability": furthest, "faces": faces}
 
 
 @torch.no_grad()
@@ -269,8 +321,8 @@ def pass_overhead(bench: Bench) -> float:
 def cell(bench: Bench, kind: str, rows: int, turns: int, slow: bool) -> dict[str, Any]:
     """One format at one batch size: medians, ratios, passes."""
     ways, known = bench.ways(kind, bench.prompts(kind, range(rows)))
-    if not slow:
-        del ways["generate"]
+    for name in [] if slow else ["generate", "ours_blank", "ours_unshared"]:
+        del ways[name]
     taken = measure(ways, turns)
     found: dict[str, Any] = {f"{name}_seconds": statistics.median(times) for name, times in taken.items()}
     pairs = [("prefill", name) for name in taken if name.startswith(("ours", "independent"))]
@@ -292,30 +344,58 @@ def main() -> None:
     parser.add_argument("--batches", default="1,8", help="sizes of batches")
     parser.add_argument("--formats", default="presence,level,intensity")
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--equal", action="store_true", help="only compare the answers about 64 faces")
+    parser.add_argument("--run", type=Path, help="a trained run instead of random weights")
+    parser.add_argument("--export", type=Path, help="its export")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    bench = Bench(SMALL if chosen.small else MID, getattr(torch, chosen.dtype))
-    found: dict[str, Any] = {"pass_overhead_tokens": pass_overhead(bench)}
-    wanted = WANTED if chosen.dtype == "float32" else WANTED_BF16
-    print(f"a pass costs {found['pass_overhead_tokens']:.1f} tokens before its first")
-    for rows in map(int, chosen.batches.split(",")):
+    dtype = getattr(torch, chosen.dtype)
+    if chosen.run is not None:
+        bench = Bench.of_run(chosen.run, chosen.export, dtype)
+    else:
+        bench = Bench(SMALL if chosen.small else MID, dtype)
+    section = ("" if chosen.run is None else "trained/") + ("" if chosen.dtype == "float32" else "bf16/")
+    found: dict[str, Any] = {}
+    if not chosen.equal:
+        found[f"{section}pass_overhead_tokens"] = pass_overhead(bench)
+        print(f"a pass costs {found[f'{section}pass_overhead_tokens']:.1f} tokens before its first")
+    for rows in map(int, "0" if chosen.equal else chosen.batches.split(",")):
         for kind in chosen.formats.split(","):
-            values = cell(bench, kind, rows, chosen.turns, slow=rows <= 8)
+            values = (
+                cell(bench, kind, rows, chosen.turns, slow=rows == 1) if rows else equality(bench, kind)
+            )
             for name, value in values.items():
-                key = f"{kind}/b{rows}/{name}"
+                key = f"{section}{kind}/b{rows}/{name}" if rows else f"{section}{kind}/{name}"
                 found[key] = value
-                sign, bound = ("", 0.0) if chosen.small else wanted.get(key, ("", 0.0))
-                held = value >= bound if sign == ">=" else value <= bound
-                said = f"   {sign} {bound:g}: {held}" if sign else ""
-                print(f"{key:<42}{value:>10.3f}{said}", flush=True)
-    words = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(words, capture_output=True, text=True, check=False)
-    found |= {"machine": platform.platform(), "torch": torch.__version__, "commit": commit.stdout.strip()}
-    found["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+                print(f"{key:<58}{value:>10.3g}{'' if chosen.small else judged(key, value)}", flush=True)
+            keep(found | about(section), chosen.small)  # as it goes: a call may take long
+
+
+def keep(found: dict[str, Any], small: bool) -> None:
+    """Add figures to the file of results."""
     RESULTS.mkdir(exist_ok=True)
-    kind = "_small" if chosen.small else "" if chosen.dtype == "float32" else f"_{chosen.dtype}"
-    (RESULTS / f"decoding{kind}.json").write_text(json.dumps(found, indent=1) + "\n")
-    print(f"written: {RESULTS / f'decoding{kind}.json'}")
+    path = RESULTS / ("decoding_small.json" if small else "decoding.json")
+    before = json.loads(path.read_text()) if path.is_file() else {}
+    path.write_text(json.dumps(dict(sorted((before | found).items())), indent=1) + "\n")
+
+
+def judged(key: str, value: float) -> str:
+    """What was wanted of a figure, and whether it holds; nothing where nothing was."""
+    sign, bound = WANTED.get(key.removeprefix("trained/"), ("", 0.0))
+    return f"   {sign} {bound:g}: {value >= bound if sign == '>=' else value <= bound}" if sign else ""
+
+
+def about(section: str) -> dict[str, Any]:
+    """Machine, versions and commit, for the figures of one call."""
+    words = ["git", "describe", "--always", "--dirty"]
+    commit = subprocess.run(words, capture_output=True, text=True, check=False)
+    model = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+    return {
+        f"{section}machine": f"{platform.platform()}, {model[0].partition(': ')[2] if model else ''}",
+        f"{section}torch": torch.__version__,
+        f"{section}commit": commit.stdout.strip(),
+        f"{section}peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }
 
 
 if __name__ == "__main__":

@@ -14,9 +14,10 @@ from typing import Final
 LAUNCH_WORK: Final = 7.5e7
 """Multiplications that could be done while a pass is started; divided by a model's parameters, these are
 tokens. Fitted on one CPU core: a pass costs 29 tokens at 5 million parameters and 11 at 134 million."""
-WEIGHTS: Final = {"cpu": 10.0, "cuda": 150.0}
-"""Tokens whose arithmetic takes as long as reading the weights once. The CPU's is measured, the GPU's is an
-H200's 474 TFLOP/s over 3.2 TB/s in bf16 by its data sheet, and not measured."""
+WEIGHTS: Final = {"cpu": 10.0, "cpu, half": 30.0, "cuda": 150.0, "cuda, half": 150.0}
+"""Tokens whose arithmetic takes as long as reading the weights once. The CPU's is measured (with AVX512-BF16
+a token in half precision takes a quarter of the time, and the weights half), the GPU's is an H200's 474
+TFLOP/s over 3.2 TB/s in bf16 by its data sheet, and not measured."""
 OTHER_DEVICE: Final = 32.0
 
 
@@ -31,9 +32,16 @@ class PassCost:
     overhead: float
 
     @classmethod
-    def of(cls, parameters: int, device: str) -> PassCost:
-        """Of a language model with so many parameters; measured by `benchmarks/decoding.py`."""
-        return cls(WEIGHTS.get(device, OTHER_DEVICE) + LAUNCH_WORK / max(parameters, 1))
+    def of(cls, parameters: int, device: str, half: bool = False) -> PassCost:
+        """Of a language model with so many parameters; measured by `benchmarks/decoding.py`.
+
+        Args:
+            parameters: how many.
+            device: its kind, in torch's words.
+            half: whether the weights have 16 bits.
+        """
+        weights = WEIGHTS.get(f"{device}, half" if half else device, OTHER_DEVICE)
+        return cls(weights + LAUNCH_WORK / max(parameters, 1))
 
     def drafts_pay(self, rows: int, slots: int, tokens: int, again: float) -> bool:
         """Whether reading all that is drafted is expected to cost less than one pass for each slot.
@@ -91,3 +99,10 @@ class PassCounts:
     def passes_per_row(self) -> float:
         """Mean number of passes of an answer; NaN before the first."""
         return self.passes / self.rows if self.rows else float("nan")
+
+    def in_words(self) -> str:
+        """A line about it; nothing before the first answer."""
+        if not self.rows:
+            return ""
+        sure = self.certified / self.rows
+        return f"{self.passes_per_row:.2f} passes an answer, {sure:.1%} of the answers certified\n"

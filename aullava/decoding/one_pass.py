@@ -1,7 +1,8 @@
 """Answers by draft and verification: the same as `aullava.decoding.generate` writes, in about one pass.
 
-What stands before the image in a question is read once and kept; the answer is drafted, read together with
-the question, and corrected where the model says otherwise (`aullava.decoding.verify`).
+What stands before the image in a question is read once and kept, and so is a face that several questions
+ask about; the answer is drafted, read together with the question, and corrected where the model says
+otherwise (`aullava.decoding.verify`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from aullava.decoding.branches import BranchTable
 from aullava.decoding.cost import Experience, PassCost, PassCounts
@@ -44,6 +46,26 @@ class _Known:
     prior: Prior
     experience: Experience
 
+    @property
+    def rest(self) -> int:
+        """Tokens behind the beginning, those of the answer included."""
+        return len(self.question.ids) + len(self.question.table.grammar.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class _Faces:
+    """Faces that a question was asked about.
+
+    Attributes:
+        beginning: what stood before their image.
+        state: keys and values of the question up to the image's end, and of what came after.
+        length: tokens up to the image's end.
+    """
+
+    beginning: tuple[int, ...]
+    state: KeyValues
+    length: int
+
 
 class OnePass:
     """Decodes answers; keeps what questions share, so it must be told when weights change (`forget`).
@@ -54,7 +76,8 @@ class OnePass:
         reader: guesses answers from features, for drafts; None: there is none.
         certify: find out for every answer whether free decoding would have written it. Without it the head
             of the language model runs on the words of the choices alone.
-        share: read what stands before the image once per question instead of once per face.
+        share: read what stands before the image once per question instead of once per face, and the image
+            once for all questions about it whose beginnings are the same.
         exact: read every intensity once more, for its exact distribution.
 
     Attributes:
@@ -78,13 +101,16 @@ class OnePass:
         self.exact = exact
         self.counts = PassCounts()
         self._parameters = sum(one.numel() for one in model.llm.parameters())
+        self._half = next(model.llm.parameters()).dtype.itemsize == 2
         self._known: dict[QuestionKey, _Known] = {}
         self._beginnings: dict[tuple[int, ...], KeyValues] = {}
+        self._faces = WeakTensorKeyDictionary()  # by features, as long as the caller keeps these
         self._checked = False
 
     def forget(self) -> None:
         """Drop what was computed with the weights of before."""
         self._beginnings.clear()
+        self._faces.clear()
 
     def answers(self, prompts: PromptBatch) -> list[Answer]:
         """Answers to questions that a data loader has batched, as `answer_prompts` of the reference."""
@@ -132,7 +158,13 @@ class OnePass:
         with evaluating(self.model):
             choices = self._drafted(known, features, drafts)
             run = Verification(self.model, question, choices, self._cost, known.experience)
-            run.run(features, self._begun(known, len(table.grammar.steps)))
+            state = self._with_faces(known, features)
+            if state is not None:
+                run.run(None, state)
+            else:
+                state = self._begun(known, len(table.grammar.steps))
+                run.run(features, state)
+                self._keep(known, features, state)
             if self.exact and scale is Scale.INTENSITY:
                 fork = BranchTable.along(table.grammar, self._device)
                 answered, begun = table.answer_ids(run.choices), self._begun(known, len(fork.ids))
@@ -140,7 +172,7 @@ class OnePass:
             else:
                 read = readings(table.grammar, table.decisions(run.choices, run.scores))
         known.prior.learn(run.choices)
-        certified = run.certified()
+        certified = run.certified
         self.counts.rows += len(features)
         self.counts.passes += int(run.passes.sum())
         self.counts.tokens += run.tokens
@@ -166,7 +198,7 @@ class OnePass:
 
     @property
     def _cost(self) -> PassCost:
-        return PassCost.of(self._parameters, self._device.type)
+        return PassCost.of(self._parameters, self._device.type, self._half)
 
     def _question(self, aus: tuple[str, ...], scale: Scale) -> _Known:
         """The question in ids, cut at the image."""
@@ -201,3 +233,18 @@ class OnePass:
                 del self._beginnings[next(iter(self._beginnings))]
         self._beginnings[beginning] = read  # at the end: the first one is the longest unused
         return read.after(room)
+
+    def _with_faces(self, known: _Known, features: Tensor) -> KeyValues | None:
+        """Keys and values up to the end of the image, with room for the rest; None: they are not there."""
+        faces: _Faces | None = self._faces.get(features, None)  # type: ignore[no-untyped-call]
+        if faces is None or faces.beginning != known.beginning:
+            return None
+        faces.state.cut_back(faces.length)
+        return faces.state.roomy(faces.length - known.question.face_end + known.rest)
+
+    def _keep(self, known: _Known, features: Tensor, state: KeyValues) -> None:
+        """Keep what was read of the faces for other questions; later passes wrote behind it only."""
+        question = known.question
+        if self.share and question.face_end < len(question.ids):
+            length = len(known.beginning) + question.face_end
+            self._faces[features] = _Faces(known.beginning, state, length)

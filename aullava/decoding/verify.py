@@ -35,6 +35,11 @@ class Question:
     table: SlotTable
     certify: bool
 
+    @property
+    def face_end(self) -> int:
+        """How many of `ids` stand before the image's end: what other questions about the face may share."""
+        return int(self.image.nonzero()[-1]) + 1
+
 
 @dataclass(slots=True)
 class _Part:
@@ -58,8 +63,8 @@ class Verification:
     Attributes:
         choices: [B, S] int64, final when `run` has ended.
         scores: [B, S, C] float32, the logits that decided them.
-        agrees: [B, L] bool, whether each token is the likeliest of the whole vocabulary; all false without
-            `certify`.
+        certified: [B] bool, rows that free greedy decoding would have written to the letter; all false
+            without `certify`.
         passes: [B] int64, passes that each row took part in.
         tokens: answer tokens read by all rows together.
     """
@@ -81,25 +86,30 @@ class Verification:
         self.choices = drafts.clone()
         self.scores = torch.zeros(rows, slots, self.table.ids.shape[1], device=drafts.device)
         length = len(self.table.grammar.steps)
-        self.agrees = torch.zeros(rows, length, dtype=torch.bool, device=drafts.device)
+        self.certified = torch.full((rows,), question.certify, device=drafts.device)
         self.passes = torch.zeros(rows, dtype=torch.int64, device=drafts.device)
         self.tokens = 0
         # The end of the sequence is never read; without a certificate, nothing behind the last slot is.
         self._end = length - 1 if question.certify else self.table.positions[-1]
 
     @torch.no_grad()
-    def run(self, features: Tensor, state: KeyValues) -> None:
+    def run(self, features: Tensor | None, state: KeyValues) -> None:
         """Read until every answer is final.
 
         Args:
-            features: [B, N, D] of the faces.
+            features: [B, N, D] of the faces; None: `state` has read the question up to the image's end.
             state: what stands before the question, with room for question and answer.
         """
-        rows = torch.arange(len(features), device=self.choices.device)
+        rows = torch.arange(len(self.choices), device=self.choices.device)
         stop = self._until(len(rows), -1, later=False)
         drafts = self.table.answer_ids(self.choices)[:, :stop]
         question = self.question
-        hidden = self.model.read_questions(features, question.ids, question.image, drafts, state)
+        if features is None:
+            ids = question.ids[question.face_end :]
+            words = torch.cat([ids.expand(len(rows), -1), drafts], dim=1)
+            hidden = self.model.read_on(words, state)[:, len(ids) - 1 :]
+        else:
+            hidden = self.model.read_questions(features, question.ids, question.image, drafts, state)
         start = state.length - stop
         reads = [len(rows) * stop]
         waiting = list(self._parts(rows, self._settle(rows, hidden, 0), state, start))
@@ -115,10 +125,6 @@ class Verification:
                 waiting += self._parts(part.rows, done, part.state, start)
         self.tokens = sum(reads)
         self._learn(reads)
-
-    def certified(self) -> Tensor:
-        """[B] bool: rows that free greedy decoding would have written to the letter."""
-        return self.agrees.all(dim=1)
 
     def _until(self, rows: int, done: int, later: bool) -> int:
         """Up to which position the next pass reads: the end, or the next slot."""
@@ -138,14 +144,9 @@ class Verification:
         slots = table.between(first, last)
         self.passes[rows] += 1
         places = slot_positions(table, slots, first)
-        if self.question.certify:
-            likeliest, logits = self.model.judged(hidden, table.columns)
-            logits = logits[:, places]
-        elif places:
-            logits = self.model.scored(hidden[:, places], table.columns)
         done = torch.full_like(rows, last)
         if places:
-            scores = table.scores(logits, slots)
+            scores = table.scores(self.model.scored(hidden[:, places], table.columns), slots)
             drafted = self.choices[rows]
             chosen = table.chosen(scores, slots, drafted)
             self.choices[rows] = chosen
@@ -154,9 +155,24 @@ class Verification:
             where = torch.tensor(table.positions[slice(*slots)], device=rows.device)
             done = torch.where(wrong.any(dim=1), where[wrong.int().argmax(dim=1)], done)
         if self.question.certify:
-            ids = table.answer_ids(self.choices[rows])
-            self.agrees[rows, first : last + 1] = likeliest == ids[:, first : last + 1]
+            self._certify(rows, hidden, first, done)
         return done
+
+    def _certify(self, rows: Tensor, hidden: Tensor, first: int, done: Tensor) -> None:
+        """Compare what is final with the likeliest of the whole vocabulary.
+
+        The head over a whole vocabulary is a tenth of a pass and more, so it runs where the answer stands:
+        not on what will be read again, and not on rows that have left the template already.
+        """
+        final = torch.arange(first, first + hidden.shape[1], device=rows.device) <= done[:, None]
+        final &= self.certified[rows, None]
+        if not bool(final.any()):
+            return
+        ids = self.table.answer_ids(self.choices[rows])[:, first : first + hidden.shape[1]]
+        likeliest = self.model.judged(hidden[final][None], self.table.columns)[0][0]
+        agrees = torch.ones_like(final)
+        agrees[final] = likeliest == ids[final]
+        self.certified[rows] &= agrees.all(dim=1)
 
     def _parts(self, rows: Tensor, done: Tensor, state: KeyValues, start: int) -> Iterator[_Part]:
         """What is left to do, in parts that share a pass."""

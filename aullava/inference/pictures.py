@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -34,6 +34,7 @@ class Picture:
         seconds: its time in a video.
         cut: whether it is a face that was cut out already.
         reason: why there is nothing to read; empty if there is.
+        number: its place among all pictures, from 1; 0: it has none.
     """
 
     file: str
@@ -42,6 +43,7 @@ class Picture:
     seconds: float | None = None
     cut: bool = False
     reason: str = ""
+    number: int = 0
 
     @property
     def name(self) -> tuple[str, str]:
@@ -78,24 +80,29 @@ def sources(words: Sequence[str]) -> list[Path]:
 
 
 def pictures(paths: Sequence[Path], complain: Callable[[str], None]) -> Iterator[Picture]:
-    """The pictures of all sources; one that cannot be opened gives one picture with its reason.
+    """The pictures of all sources, numbered; one that cannot be opened gives one picture with its reason.
 
     Args:
         paths: from `sources`.
         complain: told in one sentence where a video ends before its header says.
     """
-    for path in paths:
-        if (path / "store.json").is_file():
-            yield from _prepared(path)
-        elif path.suffix.lower() in VIDEOS:
-            yield from _frames(path, complain)
-        else:
-            yield Picture(str(path), partial(read_image, path))
+    for number, picture in enumerate(_all(paths, complain), start=1):
+        yield replace(picture, number=number)
 
 
 def is_video(path: Path) -> bool:
     """Whether a source is read as a video."""
     return path.suffix.lower() in VIDEOS
+
+
+def _all(paths: Sequence[Path], complain: Callable[[str], None]) -> Iterator[Picture]:
+    for path in paths:
+        if (path / "store.json").is_file():
+            yield from _prepared(path)
+        elif is_video(path):
+            yield from _frames(path, complain)
+        else:
+            yield Picture(str(path), partial(read_image, path))
 
 
 def _frames(path: Path, complain: Callable[[str], None]) -> Iterator[Picture]:

@@ -47,8 +47,15 @@ class Prediction:
 
 
 @dataclass(slots=True)
-class _Row:
-    """A picture on its way."""
+class ReadPicture:
+    """A picture on its way.
+
+    Attributes:
+        picture: it.
+        image: RGB uint8 [H, W, 3]; None if it could not be read.
+        faces: crops, by how they were cut.
+        reason: why nothing can be asked about it; else empty.
+    """
 
     picture: Picture
     image: Image | None = None
@@ -118,18 +125,23 @@ class Predictor:
 
         A frame of a video is drafted with the answer of the frame before.
         """
+        for batch in self.batches(pictures):
+            yield from self.answered(batch)
+
+    def batches(self, pictures: Iterable[Picture]) -> Iterator[list[ReadPicture]]:
+        """Pictures with their faces, to be handed to `answered` in this order."""
         rows = (self._read(picture) for picture in pictures)
         while batch := list(islice(rows, self.batch_size)):
-            yield from self._answered(batch)
+            yield batch
 
     def predict_images(self, images: Sequence[Image]) -> list[Prediction]:
         """Answers about pictures RGB uint8 [H, W, 3]."""
         named = [Picture(str(number), partial(np.asarray, image)) for number, image in enumerate(images)]
         return list(self.predict(named))
 
-    def _read(self, picture: Picture) -> _Row:
+    def _read(self, picture: Picture) -> ReadPicture:
         """Read a picture and cut its face out, in every way that a question needs."""
-        row = _Row(picture, reason=picture.reason)
+        row = ReadPicture(picture, reason=picture.reason)
         if row.reason:
             return row
         try:
@@ -146,15 +158,23 @@ class Predictor:
                 row.faces[question.cutter] = face
         return row
 
-    def _answered(self, batch: Sequence[_Row]) -> Iterator[Prediction]:
+    def answered(self, batch: Sequence[ReadPicture]) -> Iterator[Prediction]:
+        """Answers about one batch, in order."""
         rows = [row for row in batch if not row.reason]
         answers: dict[tuple[int, Question], Answer] = {}
         for cutter in {question.cutter: None for question in self.questions}:
+            questions = [question for question in self.questions if question.cutter is cutter]
             features = self.decoder.see([row.faces[cutter].image for row in rows]) if rows else None
-            for question in self.questions:
-                if features is not None and question.cutter is cutter:
-                    said = self._asked(question, rows, features)
-                    answers |= {(id(row), question): one for row, one in zip(rows, said, strict=True)}
+            # On a CPU a frame alone costs no more than in a batch, and its draft is better.
+            alone = features is not None and features.device.type == "cpu" and _of_video(rows)
+            for part in _parts(rows, 1 if alone else len(rows)):
+                assert features is not None
+                # One tensor for all questions: what was read of a face is known by it.
+                seen = features[part.start : part.stop]
+                for question in questions:
+                    said = self._asked(question, rows[part.start : part.stop], seen)
+                    keys = [(id(row), question) for row in rows[part.start : part.stop]]
+                    answers |= dict(zip(keys, said, strict=True))
         for row in batch:
             if row.reason:
                 yield Prediction(row.picture, row.image, None, (), row.reason)
@@ -162,20 +182,24 @@ class Predictor:
             found = tuple(answers[id(row), question] for question in self.questions)
             yield Prediction(row.picture, row.image, row.faces[self.questions[0].cutter], found, "")
 
-    def _asked(self, question: Question, rows: Sequence[_Row], features: torch.Tensor) -> list[Answer]:
-        """The answers of a batch to one question."""
+    def _asked(self, question: Question, rows: Sequence[ReadPicture], features: torch.Tensor) -> list[Answer]:
+        """The answers of some rows to one question; those of a video are drafted with the frame before."""
         names = [row.picture.file for row in rows]
-        if rows[0].picture.frame is None and rows[-1].picture.frame is None:
+        if not _of_video(rows):
             return self.decoder.ask(features, names, question.aus, question.scale)
-        # On a CPU a frame alone costs no more than in a batch, and its draft is better.
-        step = 1 if features.device.type == "cpu" else len(rows)
-        found: list[Answer] = []
-        for start in range(0, len(rows), step):
-            before = self._before.get((names[start], question))
-            part = features[start : start + step]
-            drafts = None if before is None else np.repeat(before.values[None], len(part), axis=0)
-            part_names = names[start : start + step]
-            found += self.decoder.ask(part, part_names, question.aus, question.scale, drafts)
-            self._before = {key: one for key, one in self._before.items() if key[0] == part_names[-1]}
-            self._before[part_names[-1], question] = found[-1]
+        before = self._before.get((names[0], question))
+        drafts = None if before is None else np.repeat(before.values[None], len(rows), axis=0)
+        found = self.decoder.ask(features, names, question.aus, question.scale, drafts)
+        self._before = {key: one for key, one in self._before.items() if key[0] == names[-1]}
+        self._before[names[-1], question] = found[-1]
         return found
+
+
+def _of_video(rows: Sequence[ReadPicture]) -> bool:
+    """Whether frames are among them."""
+    return rows[0].picture.frame is not None or rows[-1].picture.frame is not None
+
+
+def _parts(rows: Sequence[ReadPicture], step: int) -> Iterator[range]:
+    for start in range(0, len(rows), step) if rows else ():
+        yield range(start, min(start + step, len(rows)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+import torch
 from torch import Tensor
 from transformers import Cache
 from transformers.cache_utils import DynamicLayer
@@ -59,14 +60,14 @@ class RoomyLayer(DynamicLayer):  # type: ignore[no-untyped-call]  # its __init_s
         """Tokens read."""
         return self.length
 
-    def picked(self, rows: Tensor, length: int) -> RoomyLayer:
-        """A copy of the first `length` tokens of some rows, with the same room."""
-        found = RoomyLayer(self.room)
+    def picked(self, rows: Tensor, length: int, room: int | None = None) -> RoomyLayer:
+        """A copy of the first `length` tokens of some rows, with the same room or another."""
+        found = RoomyLayer(self.room if room is None else room)
         found.length = length
         found.dtype, found.device, found.is_initialized = self.dtype, self.device, True
         for name in ("keys", "values"):
             old: Tensor = getattr(self, name)
-            new = old.new_empty(len(rows), *old.shape[1:])
+            new = old.new_empty(len(rows), old.shape[1], found.room, old.shape[3])
             new[:, :, :length] = old[rows, :, :length]
             setattr(found, name, new)
         return found
@@ -104,6 +105,13 @@ class KeyValues(Cache):
     def picked(self, rows: Tensor, length: int) -> KeyValues:
         """A copy of some rows, cut back to `length` tokens."""
         return KeyValues([layer.picked(rows, length) for layer in self.layers])
+
+    def roomy(self, room: int) -> KeyValues:
+        """Itself if it has so much room, or a copy that has."""
+        if self.layers[0].room >= room:
+            return self
+        rows = torch.arange(len(self.layers[0].keys), device=self.layers[0].device)
+        return KeyValues([layer.picked(rows, layer.length, room) for layer in self.layers])
 
     def cut_back(self, length: int) -> None:
         """Forget what was read after the first `length` tokens."""

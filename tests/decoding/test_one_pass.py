@@ -18,6 +18,7 @@ from aullava.models.vlm import FaceLanguageModel
 from aullava.text.answer import Answer
 from aullava.text.collate import Collator
 from aullava.text.grammar import AnswerForm
+from aullava.text.question import Order
 from datamodules.action_units import Scale
 from tests.checkpoints import Backbone, build_collator, build_model, faces
 from tests.text.helpers import Face
@@ -158,6 +159,39 @@ def test_the_beginning_of_a_question_is_read_once(
     assert read == [cut, cut]
 
 
+@pytest.mark.parametrize("order", list(Order))
+def test_a_face_is_read_once_for_all_formats(
+    backbone: Backbone, model: FaceLanguageModel, order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the image stands before what differs, only that and the answer are paid for again."""
+    collator = build_collator(backbone, definitions=True, order=order)
+    rows: list[int] = []
+    read_questions = model.read_questions
+
+    def counting(features: Tensor, *others: Any) -> Tensor:
+        rows.append(len(features))
+        return read_questions(features, *others)
+
+    monkeypatch.setattr(model, "read_questions", counting)
+    pictures = [face.image for face in faces(5, AUS, Scale.PRESENCE)]
+    aus, names = tuple(AUS.split()), list("abcde")
+    decoder, whole = OnePass(model, collator), OnePass(model, collator, share=False)
+    features = decoder.see(pictures)
+    formats = [Scale.PRESENCE, Scale.INTENSITY, Scale.LEVEL, Scale.PRESENCE]  # the second one needs more room
+    found = [decoder.ask(features, names, aus, scale) for scale in formats]
+    assert rows == [5] * (4 if order is Order.QUESTION_FIRST else 1)
+    for scale, answers in zip(formats, found, strict=True):
+        same(answers, whole.ask(features, names, aus, scale))
+    rows.clear()
+    decoder.ask(features[:3], names[:3], aus, Scale.LEVEL)  # other faces
+    decoder.ask(features, names, ("AU9",), Scale.LEVEL)  # another question
+    assert len(rows) == (1 if order is Order.IMAGE_FIRST else 2)
+    decoder.forget()
+    rows.clear()
+    decoder.ask(features, names, aus, Scale.LEVEL)
+    assert rows == [5]
+
+
 @pytest.mark.parametrize("scale", list(Scale))
 def test_the_head_on_a_few_words_gives_the_same_probabilities(
     model: FaceLanguageModel, collator: Collator, scale: Scale
@@ -210,3 +244,11 @@ def test_large_batches_go_from_slot_to_slot() -> None:
     assert cost.drafts_pay(rows=1, slots=12, tokens=79, again=0.5)
     assert not cost.drafts_pay(rows=64, slots=12, tokens=79, again=0.5)
     assert cost.drafts_pay(rows=64, slots=12, tokens=79, again=0.01)
+
+
+def test_a_pass_costs_what_the_benchmark_measured() -> None:
+    """`pass_overhead_tokens` of benchmarks/decoding.py on a CPU, within a third."""
+    measured = {(5_000_000, False): 29, (134_000_000, False): 11, (134_000_000, True): 31}
+    for (parameters, half), tokens in measured.items():
+        assert PassCost.of(parameters, "cpu", half).overhead == pytest.approx(tokens, rel=1 / 3)
+    assert PassCost.of(7_000_000_000, "cuda").overhead > PassCost.of(7_000_000_000, "cpu").overhead

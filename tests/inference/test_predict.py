@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,9 +19,11 @@ from PIL import Image
 from aullava.cli import main
 from aullava.inference.predictor import Predictor
 from aullava.inference.table import AFTER, BEFORE, padded
+from aullava.prediction_parts import BLOCK, part
 from datamodules.action_units import BP4D_AUS, DISFA_AUS, FEAFA_AUS
 from datamodules.drawn_faces.scene import draw_face
-from tests.tiny_runs import DEMO, small
+from tests.source_tree import REPOSITORY
+from tests.tiny_runs import DEMO, contents, small
 
 FRAMES = 7
 
@@ -50,8 +54,9 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write_video(path: Path, count: int) -> None:
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 20.0, (96, 96))
+    faces = [cv2.cvtColor(draw_face(0, 3, number, 96)[0], cv2.COLOR_RGB2BGR) for number in range(20)]
     for number in range(count):
-        writer.write(cv2.cvtColor(draw_face(0, 3, number // 3, 96)[0], cv2.COLOR_RGB2BGR))
+        writer.write(faces[number // 3 % len(faces)])
     writer.release()
 
 
@@ -207,16 +212,20 @@ def test_thresholds_of_the_run_decide(run: Path, faces: Path, tmp_path: Path) ->
 def test_a_table_that_was_cut_off_is_gone_on_with(
     run: Path, faces: Path, video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["predict", str(run), str(faces), str(video), "--out", str(tmp_path)]
+    words = ["predict", str(run), str(faces), str(video), "--out", str(tmp_path), "--overlays"]
     assert main(words) == 0
     path = tmp_path / "predictions.csv"
-    whole = path.read_bytes()
+    whole, drawn = path.read_bytes(), contents(tmp_path / "overlays")
     assert main(words) == 2  # nothing is written over
     assert "is there already" in capsys.readouterr().err
     lines = whole.splitlines(keepends=True)
     for kept in (0, 1, 4, 8):
         path.write_bytes(b"".join(lines[: kept + 1]) + lines[kept + 1][:9])
+        for number, card in enumerate(sorted((tmp_path / "overlays").iterdir())):
+            if number >= kept:  # the video is drawn when the table is whole
+                card.unlink()
         assert main([*words, "--resume"]) == 0
+        assert contents(tmp_path / "overlays").keys() == drawn.keys()
         near(table(tmp_path), list(csv.DictReader(whole.decode().splitlines())))
         assert path.read_bytes().startswith(b"".join(lines[: kept + 1]))
     capsys.readouterr()
@@ -224,6 +233,39 @@ def test_a_table_that_was_cut_off_is_gone_on_with(
     assert "row 1 of the table is about" in capsys.readouterr().err
     assert main([*words, "--resume", "--formats", "level"]) == 2
     assert "other columns" in capsys.readouterr().err
+
+
+def test_two_processes_write_the_table_of_one(
+    run: Path, faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Started as a user does; the second time after a kill that left one part and a bit of the other."""
+    video = tmp_path / "clip.avi"
+    write_video(video, 36)
+    words = ["predict", str(run), str(faces), str(video), "--formats", "presence", "--overlays"]
+    alone, out = tmp_path / "alone", tmp_path / "two"
+    assert main([*words, "--out", str(alone)]) == 0
+    words += ["--out", str(out), "--device", "cpu"]
+    two = [sys.executable, "-m", "aullava", *words, "--devices", "2"]
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    ran = subprocess.run(two, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.count("passes an answer") == 1
+    near(table(out), table(alone))
+    assert sorted(path.name for path in out.rglob("*")) == sorted(path.name for path in alone.rglob("*"))
+
+    lines = (out / "predictions.csv").read_bytes().splitlines(keepends=True)
+    (out / "predictions.csv").unlink()
+    first, second = (part(out / "predictions.csv", rank, 2) for rank in (0, 1))
+    first.write_bytes(b"".join(lines[: BLOCK + 1]))
+    second.write_bytes(lines[0] + lines[BLOCK + 1] + lines[BLOCK + 2][:5])
+    assert main([*words, "--resume"]) == 2  # one process alone
+    ran = subprocess.run(
+        [*two, "--resume"], cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    near(table(out), table(alone))
+    ran = subprocess.run(two, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False)
+    assert (ran.returncode, ran.stderr.count("is there already")) == (2, 1)
 
 
 # ---- what cannot be read
@@ -287,6 +329,7 @@ def test_a_picture_without_a_face(
         (["{empty}"], "the folder {empty} holds no picture and no video: give others"),
         (["{empty}/*.png"], "no file fits '{empty}/*.png': give others"),
         (["{faces}", "--aus", "AU39"], "the run never learnt AU39 in these formats: ask for "),
+        (["{faces}", "--devices", "2", "--device", "cuda:1"], "--device cuda:1 is one device: "),
         (["{faces}", "--detector", "yolo"], "there is no face detector 'yolo': did you mean 'whole'?"),
     ],
 )

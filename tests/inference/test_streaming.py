@@ -41,6 +41,7 @@ sys.exit(main(sys.argv[1:]))
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("stream")
     words = [*small(home, 2, ["synthetic_bp4d"]), "data=synthetic_bp4d", "trainer.val_samples=1"]
+    words.append("data.datasets.synthetic_bp4d.aus=[AU1, AU12]")  # a short question: frames are what counts
     assert main(["fit", DEMO, *words]) == 0
     return home / "runs" / "demo" / "1"
 
