@@ -361,9 +361,7 @@ def main() -> None:
         print(f"a pass costs {found[f'{section}pass_overhead_tokens']:.1f} tokens before its first")
     for rows in map(int, "0" if chosen.equal else chosen.batches.split(",")):
         for kind in chosen.formats.split(","):
-            values = (
-                cell(bench, kind, rows, chosen.turns, slow=rows == 1) if rows else equality(bench, kind)
-            )
+            values = cell(bench, kind, rows, chosen.turns, rows == 1) if rows else equality(bench, kind)
             for name, value in values.items():
                 key = f"{section}{kind}/b{rows}/{name}" if rows else f"{section}{kind}/{name}"
                 found[key] = value

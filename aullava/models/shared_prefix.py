@@ -152,7 +152,8 @@ def logits_of(
         told["attention_mask"] = _as_mask(llm, sequences.sees[:, :, begun:])
         told["position_ids"] = sequences.positions[:, begun:]
     logits: Tensor = llm(
-        inputs_embeds=embeddings[:, begun:],
+        # A slice of everything would be a view, for which torch.compile captures the first block apart.
+        inputs_embeds=embeddings[:, begun:] if begun else embeddings,
         **told,
         past_key_values=cache,
         use_cache=cache is not None,
