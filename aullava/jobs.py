@@ -148,12 +148,12 @@ def evaluate(run: Path, split: Literal["val", "test"], overrides: Sequence[str] 
     Raises:
         RunError: there is no fitted run to test, it has no weights, or others are asked for.
     """
-    if split == "test":
-        refuse_unfinished(run)
     config = resolve(run / "config.yaml", overrides, vocabulary()).config
     if config.trainer.weights != resolve(run / "config.yaml", (), vocabulary()).config.trainer.weights:
         raise RunError("trainer.weights is decided when a run is fitted: leave it out")
     with joined(config.strategy, config.trainer.accelerator) as processes:
+        if split == "test":  # not sooner: right after a fit the first process may still write
+            refuse_unfinished(run)
         data = ready_data(config, split, processes)
         module = score(config, run, data, split)
     scores = dict(module.scores)

@@ -145,7 +145,7 @@ class ProjectorConfig:
     """linear: one linear layer, as AU-LLaVA. mlp: linear, GELU, linear, as LLaVA-1.5."""
     align: bool = False
     """Begin with a reading of the Action Units in closed form (`aullava.alignment`). Made for the tiny LLM,
-    which knows its words; it holds 8 bytes x patches x features ** 2 (0.3 GB for tiny, 5 GB for CLIP ViT-L)."""
+    which knows its words; holds 8 bytes x patches x features ** 2 (0.3 GB for tiny, 5 GB for CLIP ViT-L)."""
 
 
 @dataclass
