@@ -14,7 +14,7 @@ DEMO_WORDS ?= $(if $(filter 1,$(CORES)),,strategy=ddp data.batch_size=16)
 
 # Test files side by side; each worker holds torch, so at most four of them.
 WORKERS ?= $(shell echo $$(( $(CORES) < 4 ? $(CORES) : 4 )))
-PYTEST  := $(ONE_THREAD) $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+PYTEST  := $(ONE_THREAD) $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # Nothing here asks a model hub or a version server for anything.
 export HF_HUB_OFFLINE := 1

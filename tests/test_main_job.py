@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from aullava.build import build_collator, build_data, build_model, build_module, build_trainer
 from aullava.config.load import resolve
-from aullava.demo import run_demo
 from aullava.training.checkpoint import load_weights
 from aullava.vocabulary import vocabulary
 from datamodules.base import AUDataModule
+from tests.source_tree import REPOSITORY
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder of one demo run, on as many threads as there are cores, as `make demo` runs it."""
-    threads, home = torch.get_num_threads(), tmp_path_factory.mktemp("demo")
-    torch.set_num_threads(2)
-    roots = [f"data.datasets.synthetic_{name}.root={home / 'faces'}" for name in ("bp4d", "disfa", "feafa")]
-    assert run_demo([f"runs_dir={home / 'runs'}", *roots]) == 0
-    yield home / "runs" / "demo" / "1"
-    torch.set_num_threads(threads)
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of one demo run, in two processes of one thread, as `make demo` runs it."""
+    home = tmp_path_factory.mktemp("demo")
+    words = [f"data.datasets.synthetic_{name}.root={home / 'faces'}" for name in ("bp4d", "disfa", "feafa")]
+    words += [f"runs_dir={home / 'runs'}", "strategy=ddp", "data.batch_size=16"]
+    command = [sys.executable, "-m", "aullava", "demo", *words]
+    place = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    ran = subprocess.run(command, env=place, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return home / "runs" / "demo" / "1"
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +75,8 @@ def test_run_folder_is_complete(run: Path) -> None:
 
 def test_it_looks_at_the_picture(run: Path, result: dict[str, float]) -> None:
     """With the pictures dealt out anew among the test rows, the scores fall to the constant answers'."""
-    config = resolve(run / "config.yaml", (), vocabulary()).config
+    alone = ("strategy.name=single", "strategy.devices=1")
+    config = resolve(run / "config.yaml", alone, vocabulary()).config
     data = build_data(config)
     data.setup("test")
     for number, member in enumerate(data.members):
