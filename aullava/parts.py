@@ -46,8 +46,7 @@ def fresh_parts(config: Config, processes: Processes) -> Parts:
     """All that a new fit needs, the same in every process; nothing is written.
 
     Raises:
-        RunError: a batch is larger than a dataset.
-            Or weights would be chosen by a score that there is none of.
+        RunError: a batch is larger than a dataset, or weights shall be chosen by a score that is not there.
         ContextLengthError: a question is too long.
     """
     data = ready_data(config, "fit", processes)

@@ -18,7 +18,7 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-from aullava.models.tree import places, seen
+from aullava.models.tree import additive, places, seen
 
 SHORTEST: Final = 8
 """A shorter common part saves less than keeping it apart costs."""
@@ -196,4 +196,4 @@ def _as_mask(llm: PreTrainedModel | PeftModel, sees: Tensor) -> Tensor:
     if llm.config._attn_implementation == "sdpa":
         return sees
     dtype = torch.float32 if torch.is_autocast_enabled(sees.device.type) else llm.dtype
-    return torch.zeros(sees.shape, dtype=dtype, device=sees.device).masked_fill(~sees, torch.finfo(dtype).min)
+    return additive(sees, dtype)

@@ -13,18 +13,7 @@ from aullava.models.vlm import FaceLanguageModel
 from aullava.text.collate import Collator
 from aullava.text.errors import NoSupervisionError
 from datamodules.action_units import UNKNOWN, Scale
-from tests.checkpoints import Backbone, build_collator, build_model, faces, run, trained
-
-
-@pytest.fixture(scope="module")
-def model(backbone: Backbone) -> FaceLanguageModel:
-    torch.manual_seed(3)
-    return trained(build_model(backbone))
-
-
-@pytest.fixture(scope="module")
-def collator(backbone: Backbone) -> Collator:
-    return build_collator(backbone)
+from tests.checkpoints import Backbone, build_model, faces, run
 
 
 def test_a_mixed_batch_is_answered_as_its_rows_alone(model: FaceLanguageModel, collator: Collator) -> None:
