@@ -132,6 +132,9 @@ def _check_strategy(config: Config, where: Where) -> None:
 
 def _check_fsdp(config: Config, where: Where) -> None:
     """Refuse what PyTorch's older engine cannot do, and fsdp2 can."""
+    if config.trainer.checkpoint == "sharded":
+        sentence = "strategy 'fsdp' cannot write trainer.checkpoint=sharded: write whole, or strategy=fsdp2"
+        raise refusal(where(("trainer", "checkpoint")), sentence)
     if config.trainer.val_every is not None:
         sentence = "strategy 'fsdp' answers at the end only: write trainer.val_every=null, or strategy=fsdp2"
         raise refusal(where(("trainer", "val_every")), sentence)

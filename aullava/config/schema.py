@@ -239,6 +239,11 @@ class TrainerConfig:
     save_every: int = number(200, low=1)
     """Steps between two checkpoints to resume from; each validation, the end and a signal to stop bring one
     too."""
+    checkpoint: str = choice("whole", "sharded")
+    """whole: one file, for which the first process gathers weights and moments. sharded: every process writes
+    what it holds and nothing is gathered; all machines must share runs_dir. Any number of processes resumes
+    from either. last.safetensors is one whole file anyway; sharded writes it after validations and at the
+    end."""
     log_every: int = number(10, low=1)
     """Steps between two points in TensorBoard."""
     find_batch_size: bool = False

@@ -9,9 +9,13 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch.strategies import FSDPStrategy
+from safetensors.torch import load_file
 
 from aullava.config.schema import StrategyConfig, TrainerConfig
+from aullava.training.checkpoint import read_weights
 from aullava.training.errors import RunError
+from aullava.training.run_folder import CHECKPOINTS
+from aullava.training.snapshots import newest_snapshot
 from aullava.training.strategies import build_strategy, refuse_machine
 from aullava.training.whole import bytes_here
 from tests.checkpoints import Backbone
@@ -85,6 +89,24 @@ def test_a_process_holds_half_of_the_weights(one: Found, two: Found, backbone: B
 def test_a_run_in_the_same_number_of_processes_goes_on_exactly(strategy: str, two: Found) -> None:
     assert two[f"{strategy} goes on"]["losses"] == two[strategy]["losses"][10:]
     assert two[f"{strategy} goes on"]["weights"] == two[strategy]["weights"]
+
+
+def test_what_each_process_wrote_for_itself_is_the_whole_and_goes_on_exactly(
+    work: Path, one: Found, two: Found
+) -> None:
+    parts = sorted((work / "parts" / CHECKPOINTS).glob("step-*-part-*.safetensors"))
+    assert len(parts) == 2
+    sizes = [sum(tensor.numel() for tensor in load_file(path).values()) for path in parts]
+    assert max(sizes) < 0.6 * sum(sizes)
+    whole, together = (newest_snapshot(work / name) for name in ("two", "parts"))
+    for mine, wanted in ((together.weights, whole.weights), (together.optimizer, whole.optimizer)):
+        torch.testing.assert_close(mine, wanted, rtol=0, atol=0)
+    assert len(together.random) == 2
+    last = read_weights(work / "parts")
+    assert all(torch.equal(last[name], tensor) for name, tensor in whole.weights.items())
+    assert two["fsdp2 goes on from parts"]["losses"] == two["fsdp2"]["losses"][10:]
+    assert two["fsdp2 goes on from parts"]["weights"] == two["fsdp2"]["weights"]
+    _close(train(work, SCENARIOS["single from parts"]), one["single"])
 
 
 def test_what_two_have_saved_one_goes_on_from_and_the_reverse(work: Path, one: Found, two: Found) -> None:
