@@ -165,8 +165,9 @@ class LlmConfig:
     gradient_checkpointing: bool = False
     """Compute the inside of each block again in the backward pass: far less memory, about 1.4 times the time
     of a step."""
-    attention: str = choice("sdpa", "eager", "flash_attention_2")
-    """Attention kernel, in transformers' words."""
+    attention: str = choice("sdpa", "eager", "flash_attention_2", "flex_attention")
+    """Attention kernel, in transformers' words. flex_attention does not compute what questions that share an
+    image may not see of each other; it learns on a CUDA device only."""
     max_length: int | None = number(None, low=1)
     """Longest sequence in tokens, image tokens included; null: the model's own context."""
 
