@@ -128,8 +128,9 @@ class SaveCheckpoints(Callback):
             part = own_part(pl_module.model, optimizer, rank, size)
             mine["part"] = write_part(part, self.run, step, rank, size)
         theirs = _gathered(mine, trainer.world_size)
-        asked = not self.sharded or validated or step >= trainer.max_steps
-        weights = whole_weights(pl_module.model, root) if asked else {}
+        # Other verbs want whole weights; those of a step in between are of no use to them.
+        read = not self.sharded or validated or step >= trainer.max_steps
+        weights = whole_weights(pl_module.model, root) if read else {}
         moments = _without_tensors(optimizer) if self.sharded else whole_moments(optimizer, root)
         if trainer.is_global_zero:
             if validated and self.by != LAST:
@@ -151,7 +152,7 @@ class SaveCheckpoints(Callback):
                 random=[one["random"] for one in theirs],
             )
             write_snapshot(snapshot, self.run, [one["part"] for one in theirs if self.sharded])
-            if asked:
+            if read:
                 save_weights(weights, self.run)
         self._saved = step
         trainer.strategy.barrier("checkpoint")
