@@ -291,6 +291,13 @@ def training_callbacks(
         AnswerCollapse(),
         Watchdog(config.trainer.stuck_after, say_at_last),
         SaveCheckpoints(
-            run, config.trainer.save_every, flat(config), data, images, seconds, chosen_by(config)
+            run,
+            config.trainer.save_every,
+            flat(config),
+            data,
+            images,
+            seconds,
+            chosen_by(config),
+            config.trainer.checkpoint == "sharded",
         ),
     ]

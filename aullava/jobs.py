@@ -71,7 +71,7 @@ def fit(resolved: Resolved) -> Path:
     """
     config = resolved.config
     started = time.monotonic()
-    refuse_machine(config.trainer, config.strategy)
+    refuse_machine(config)
     with joined(config.strategy, config.trainer.accelerator) as processes:
         parts = fresh_parts(config, processes)
         if config.trainer.find_batch_size:
@@ -103,7 +103,7 @@ def resume(run: Path, overrides: Sequence[str] = ()) -> Path:
     """
     started = time.monotonic()
     config = resolve(run / "config.yaml", overrides, vocabulary()).config
-    refuse_machine(config.trainer, config.strategy)
+    refuse_machine(config)
     with joined(config.strategy, config.trainer.accelerator) as processes:
         if processes.writes:
             remove_drafts(run)

@@ -39,7 +39,7 @@ def profile(resolved: Resolved, steps: int = STEPS) -> str:
         RunError: as for a fit that cannot begin.
     """
     config = resolved.config
-    refuse_machine(config.trainer, config.strategy)
+    refuse_machine(config)
     with joined(config.strategy, config.trainer.accelerator) as processes:
         parts = fresh_parts(config, processes)
         if config.trainer.find_batch_size:

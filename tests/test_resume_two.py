@@ -119,7 +119,11 @@ def test_one_process_goes_on_where_two_have_stopped_and_the_reverse(strategy: st
     homes = {name: tmp_path / name for name in ("whole", "less", "more")}
     for home in homes.values():
         home.mkdir()
-    words = {name: _words(home, strategy, dropout=0.0) for name, home in homes.items()}
+    kind = {"ddp": "whole", "fsdp2": "sharded"}[strategy]
+    words = {
+        name: [*_words(home, strategy, dropout=0.0), f"trainer.checkpoint={kind}"]
+        for name, home in homes.items()
+    }
     finish(homes["whole"] / "record", *words["whole"])
     wanted = _losses(homes["whole"])
     stop_after(homes["less"] / "record", 9, signal.SIGTERM, *words["less"])

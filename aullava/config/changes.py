@@ -20,6 +20,7 @@ MAY_CHANGE = (
     "trainer.accelerator",
     "trainer.val_every",
     "trainer.save_every",
+    "trainer.checkpoint",
     "trainer.log_every",
     "trainer.find_batch_size",
     "trainer.stuck_after",

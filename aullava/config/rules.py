@@ -75,10 +75,11 @@ def _check_vision_adapter(config: Config, where: Where) -> None:
 
 
 def _check_compile(config: Config, where: Where) -> None:
-    """Refuse blocks that are compiled and yet shared out or in 4 bits: never tried together."""
+    """Refuse blocks that are compiled and yet shared out, in 4 bits or with flex_attention: never tried."""
     others = {
         f"strategy '{config.strategy.name}'": config.strategy.name in SHARDED,
         "llm.quantization": config.llm.quantization != "none",
+        "llm.attention flex_attention": config.llm.attention == "flex_attention",
     }
     for other, chosen in others.items():
         if config.trainer.compile and chosen:
@@ -132,6 +133,9 @@ def _check_strategy(config: Config, where: Where) -> None:
 
 def _check_fsdp(config: Config, where: Where) -> None:
     """Refuse what PyTorch's older engine cannot do, and fsdp2 can."""
+    if config.trainer.checkpoint == "sharded":
+        sentence = "strategy 'fsdp' cannot write trainer.checkpoint=sharded: write whole, or strategy=fsdp2"
+        raise refusal(where(("trainer", "checkpoint")), sentence)
     if config.trainer.val_every is not None:
         sentence = "strategy 'fsdp' answers at the end only: write trainer.val_every=null, or strategy=fsdp2"
         raise refusal(where(("trainer", "val_every")), sentence)

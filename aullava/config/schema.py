@@ -165,8 +165,9 @@ class LlmConfig:
     gradient_checkpointing: bool = False
     """Compute the inside of each block again in the backward pass: far less memory, about 1.4 times the time
     of a step."""
-    attention: str = choice("sdpa", "eager", "flash_attention_2")
-    """Attention kernel, in transformers' words."""
+    attention: str = choice("sdpa", "eager", "flash_attention_2", "flex_attention")
+    """Attention kernel, in transformers' words. flex_attention does not compute what questions that share an
+    image may not see of each other; it learns on a CUDA device only."""
     max_length: int | None = number(None, low=1)
     """Longest sequence in tokens, image tokens included; null: the model's own context."""
 
@@ -239,6 +240,11 @@ class TrainerConfig:
     save_every: int = number(200, low=1)
     """Steps between two checkpoints to resume from; each validation, the end and a signal to stop bring one
     too."""
+    checkpoint: str = choice("whole", "sharded")
+    """whole: one file, for which the first process gathers weights and moments. sharded: every process writes
+    what it holds and nothing is gathered; all machines must share runs_dir. Any number of processes resumes
+    from either. last.safetensors is one whole file anyway; sharded writes it after validations and at the
+    end."""
     log_every: int = number(10, low=1)
     """Steps between two points in TensorBoard."""
     find_batch_size: bool = False

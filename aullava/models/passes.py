@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 
 from aullava.models.errors import ModelError
 from aullava.models.key_values import KeyValues
-from aullava.models.tree import additive, places, seen
+from aullava.models.tree import reading
 from aullava.models.vision import VisionEncoder
 
 PASSES: Final = ("read_beginning", "read_questions", "read_on", "judged", "scored", "check_head")
@@ -167,15 +167,14 @@ class AnswerPasses(nn.Module):
         """Hidden states of the last layer after each of `embeddings`, which join `state`."""
         start = state.length
         positions = torch.arange(start, start + embeddings.shape[1], device=embeddings.device)
-        mask = None
+        told: dict[str, Any] = {"position_ids": positions[None]}
         if paths is not None:
             trunk = paths.new_zeros(start + embeddings.shape[1] - len(paths), paths.shape[1])
-            sight = seen(torch.cat([trunk, paths]))[start:]
-            positions, mask = places(sight), additive(sight, embeddings.dtype)[None, None]
+            told = reading(self.llm, torch.cat([trunk, paths])[None], start)
+        told["position_ids"] = told["position_ids"].expand(len(embeddings), -1)
         hidden: Tensor = self._decoder()(
             inputs_embeds=embeddings,
-            attention_mask=mask,
-            position_ids=positions[None].expand(len(embeddings), -1),
+            **told,
             past_key_values=state,
             use_cache=True,
         ).last_hidden_state

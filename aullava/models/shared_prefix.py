@@ -10,7 +10,7 @@ questions together are shorter than another's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
@@ -18,11 +18,11 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-from aullava.models.tree import additive, places, seen
+from aullava.models.tree import reading
 
 SHORTEST: Final = 8
 """A shorter common part saves less than keeping it apart costs."""
-TAKES_MASKS: Final = ("sdpa", "eager")
+TAKES_MASKS: Final = ("sdpa", "eager", "flex_attention")
 """Kinds of attention that take a mask of their own for every pair of tokens."""
 
 
@@ -35,16 +35,15 @@ class Sequences:
         image_mask: bool [S, T], the image's places.
         keep: bool [S, T], the positions whose logits are wanted; in the order of the rows.
         pictures: int64 [S], the picture of each sequence.
-        positions: int64 [S, T], each token's place in its own row; None: they stand one after the other.
-        sees: bool [S, 1, T, T], which token (last but one axis) sees which; None: all before it.
+        paths: int64 [S, T, D], the branches that each token belongs to (`aullava.models.tree`); None: a
+            sequence is one text.
     """
 
     input_ids: Tensor
     image_mask: Tensor
     keep: Tensor
     pictures: Tensor
-    positions: Tensor | None = None
-    sees: Tensor | None = None
+    paths: Tensor | None = None
 
     def common(self) -> int:
         """How many tokens before the image all sequences begin with, if reading them once is worth it."""
@@ -73,20 +72,19 @@ def in_sequences(
         branches: int64 [B, T], of independent answers: 0 in what those of a row share, else the number of the
             answer; -1 in the padding.
     """
-    rows, ends = Sequences(input_ids, image_mask, keep, pictures), keep
-    if branches is not None:
-        sight = seen(branches.unsqueeze(-1))
-        rows, ends = replace(rows, positions=places(sight), sees=sight[:, None]), keep | (branches != 0)
+    paths = None if branches is None else branches.unsqueeze(-1)
+    rows = Sequences(input_ids, image_mask, keep, pictures, paths)
+    ends = keep if branches is None else keep | (branches != 0)
     steps = pictures.diff()
     if not fold or not bool(((steps == 0) | (steps == 1)).all()):  # rows of a picture stand side by side
         return rows
     needed = keep.flip(1).cumsum(1).flip(1) > 0  # a row's last wanted position, and all before it
     common = common_length(input_ids, ends, pictures)
     inside = bool(image_mask[:, :common].sum() == image_mask.sum())
-    return _folded(rows, needed, common, branches) if inside and common >= SHORTEST else rows
+    return _folded(rows, needed, common) if inside and common >= SHORTEST else rows
 
 
-def _folded(rows: Sequences, needed: Tensor, common: int, branches: Tensor | None = None) -> Sequences:
+def _folded(rows: Sequences, needed: Tensor, common: int) -> Sequences:
     """One sequence for each picture: the first `common` tokens of its rows once, then the rest of each."""
     place = torch.arange(rows.input_ids.shape[1], device=needed.device)
     first = torch.ones_like(rows.pictures, dtype=torch.bool)
@@ -102,18 +100,15 @@ def _folded(rows: Sequences, needed: Tensor, common: int, branches: Tensor | Non
         laid[sequence, spot] = values
         return laid
 
-    paths = [laid_out(torch.where(column < common, 0, row + 1), -1)]  # whose token it is; 0: everybody's
-    if branches is not None:
-        paths.append(laid_out(branches[row, column], -1))
-    sees = seen(torch.stack(paths, dim=-1))
-    stands = column if rows.positions is None else rows.positions[row, column]
+    forks = [torch.where(column < common, 0, row + 1)]  # whose token it is; 0: everybody's
+    if rows.paths is not None:
+        forks += rows.paths[row, column].unbind(-1)
     return Sequences(
         input_ids=laid_out(rows.input_ids[row, column], 0),
         image_mask=laid_out(rows.image_mask[row, column], 0),
         keep=laid_out(rows.keep[row, column], 0),
         pictures=torch.arange(len(lengths), device=row.device),
-        positions=laid_out(stands, 0),
-        sees=sees[:, None],
+        paths=torch.stack([laid_out(fork, -1) for fork in forks], dim=-1),
     )
 
 
@@ -147,14 +142,10 @@ def logits_of(
         cache = DynamicCache(config=llm.config)
         llm(inputs_embeds=embeddings[:1, :begun], past_key_values=cache, use_cache=True, logits_to_keep=1)
         cache.batch_repeat_interleave(len(embeddings))
-    told: dict[str, Tensor] = {}
-    if sequences.sees is not None and sequences.positions is not None:
-        told["attention_mask"] = _as_mask(llm, sequences.sees[:, :, begun:])
-        told["position_ids"] = sequences.positions[:, begun:]
     logits: Tensor = llm(
         # A slice of everything would be a view, for which torch.compile captures the first block apart.
         inputs_embeds=embeddings[:, begun:] if begun else embeddings,
-        **told,
+        **({} if sequences.paths is None else reading(llm, sequences.paths, begun)),
         past_key_values=cache,
         use_cache=cache is not None,
         logits_to_keep=sequences.keep[:, begun:],
@@ -189,11 +180,3 @@ def may_fold(llm: PreTrainedModel | PeftModel) -> bool:
     finally:
         llm.train(was_training)
     return bool((folded - apart).norm() < 0.1 * (after - apart).norm())
-
-
-def _as_mask(llm: PreTrainedModel | PeftModel, sees: Tensor) -> Tensor:
-    """What an attention takes: fused ones yes and no, the plain one a number that is added."""
-    if llm.config._attn_implementation == "sdpa":
-        return sees
-    dtype = torch.float32 if torch.is_autocast_enabled(sees.device.type) else llm.dtype
-    return additive(sees, dtype)

@@ -6,8 +6,13 @@ token sees what stands before it on its own path, as if the other branches were 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+from peft import PeftModel
 from torch import Tensor
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask
+from transformers import PreTrainedModel
 
 
 def seen(paths: Tensor) -> Tensor:
@@ -37,3 +42,46 @@ def additive(sight: Tensor, dtype: torch.dtype) -> Tensor:
     A mask of booleans would be added as zeros and ones by eager attention.
     """
     return torch.zeros(sight.shape, dtype=dtype, device=sight.device).masked_fill(~sight, -torch.inf)
+
+
+def block_mask(paths: Tensor, start: int = 0) -> BlockMask:
+    """What FlexAttention takes for `seen`: blocks of tokens that nobody sees are not computed.
+
+    Args:
+        paths: int64 [S, T, D]; S is 1 if they are those of all rows of a batch.
+        start: how many tokens at the beginning are only seen, since their keys and values are known.
+    """
+    texts, length, forks = paths.shape
+
+    def sees(text: Tensor, head: Tensor, mine: Tensor, theirs: Tensor) -> Tensor:
+        text = text % texts  # of one, the kernel takes it for every row of a batch
+        found = theirs <= mine + start
+        for fork in range(forks):
+            branch = paths[text, theirs, fork]
+            found = found & ((branch == 0) | (branch == paths[text, mine + start, fork]))
+        return found
+
+    return create_block_mask(sees, texts, None, length - start, length, device=paths.device)
+
+
+def reading(llm: PreTrainedModel | PeftModel, paths: Tensor, start: int = 0) -> dict[str, Any]:
+    """How a language model is told what a token sees and where it stands, in the words of its attention.
+
+    Args:
+        llm: which.
+        paths: int64 [S, T, D]; S is 1 if they are those of all rows of a batch.
+        start: tokens at the beginning that its cache holds already.
+
+    Returns:
+        ``attention_mask`` of the tokens from `start` on, towards all, and ``position_ids`` [S, T - start].
+    """
+    sight, kind = seen(paths)[:, start:], llm.config._attn_implementation
+    mask: Tensor | BlockMask
+    if kind == "flex_attention":
+        mask = block_mask(paths, start)
+    elif kind == "sdpa":
+        mask = sight.unsqueeze(1)
+    else:  # a number that is added
+        dtype = torch.float32 if torch.is_autocast_enabled(sight.device.type) else llm.dtype
+        mask = additive(sight, dtype).unsqueeze(1)
+    return {"attention_mask": mask, "position_ids": places(sight)}

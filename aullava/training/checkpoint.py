@@ -67,6 +67,8 @@ def read_weights(run: Path) -> dict[str, Tensor]:
     """
     path = run / BEST if (run / BEST).is_file() else run / WEIGHTS
     if not path.is_file():
+        if any(path.parent.glob("step-*.ckpt")):  # sharded: a run writes them whole when it is asked
+            raise RunError(f"{path} does not exist yet: go on with `aullava resume {run}`")
         raise RunError(f"{path} does not exist: the run has not been trained to its first save, fit it again")
     try:
         return load_file(path)

@@ -1,27 +1,30 @@
-"""All that a run needs to go on as if it had never stopped, in one file that is whole or not used.
+"""All that a run needs to go on as if it had never stopped, whole or not used.
 
-The first letters of the file's SHA-256 stand in its name. What was written only in part, or changed on the
-disk since, is recognised, and the file before it is used.
+It stands in one file, or weights and moments lie in parts beside it (`aullava.training.shards`). A file that
+was damaged is recognised (`aullava.training.stamped`), and the checkpoint before it is used.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import os
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from aullava.training.errors import RunError
 from aullava.training.run_folder import CHECKPOINTS
+from aullava.training.shards import read_parts
+from aullava.training.stamped import is_whole, write_stamped
 
 KEEP = 2
-"""The newest file, and the one before it in case the newest is damaged."""
-_DIGITS = 16
+"""The newest checkpoint, and the one before it in case the newest is damaged."""
+_STEP = len("step-00000000")
+_PARTS = "parts"
 
 log = logging.getLogger(__name__)
 
@@ -59,31 +62,32 @@ class Snapshot:
     random: list[dict[str, Any]]
 
 
-def write_snapshot(snapshot: Snapshot, run: Path) -> Path:
-    """Write a snapshot under a temporary name, have it on the disk, rename it; then delete older ones.
+def write_snapshot(snapshot: Snapshot, run: Path, parts: Sequence[str] = ()) -> Path:
+    """Write a snapshot, whole or not at all; then delete older ones.
+
+    Args:
+        snapshot: of the run.
+        run: its folder.
+        parts: names of the files in which weights and moments lie already, in the order of the ranks; the
+            snapshot has none of them then.
 
     Raises:
-        RunError: it cannot be written; what was saved before is as it was.
+        RunError: it cannot be written, or parts are not here; what was saved before is as it was.
     """
-    folder = run / CHECKPOINTS
-    draft = folder / f"step-{snapshot.step:08d}.{os.getpid()}.tmp"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        torch.save({field.name: getattr(snapshot, field.name) for field in fields(snapshot)}, draft)
-        path = folder / f"step-{snapshot.step:08d}-{_digest(draft)}.ckpt"
-        _sync(draft)  # the name must not reach the disk before the content
-        draft.replace(path)
-        _sync(folder)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+    away = [name for name in parts if not (run / CHECKPOINTS / name).is_file()]
+    if away:
         raise RunError(
-            f"no checkpoint can be written into {folder} ({error}): make room there, then go on with "
-            f"`aullava resume {run}`; the checkpoint before it is whole"
-        ) from None
-    finally:
-        draft.unlink(missing_ok=True)
+            f"{away[0]} of another process is not in {run / CHECKPOINTS}: trainer.checkpoint=sharded needs a "
+            f"runs_dir that all machines share; go on with `aullava resume {run} trainer.checkpoint=whole`"
+        )
+    state = {field.name: getattr(snapshot, field.name) for field in fields(snapshot)}
+    if parts:
+        state[_PARTS] = list(parts)
+    path = write_stamped(run, f"step-{snapshot.step:08d}.ckpt", lambda draft: torch.save(state, draft))
     for old in _files(run)[KEEP:]:
         if old != path:
             old.unlink(missing_ok=True)
+    _remove_lost_parts(run)
     return path
 
 
@@ -95,10 +99,10 @@ def newest_snapshot(run: Path) -> Snapshot:
     """
     files = _files(run)
     for path in files:
-        snapshot = _read(path)
-        if snapshot is not None:
-            return snapshot
-        log.warning("%s is damaged or written in part: the checkpoint before it is used", path)
+        try:
+            return _read(path)
+        except _DamagedError as error:
+            log.warning("%s is damaged or written in part: the checkpoint before it is used", error)
     if files:
         raise RunError(f"no checkpoint of {run} is whole: restore one from a copy or fit the run again")
     raise RunError(f"{run} has no checkpoint to go on from: it stopped before its first save, fit it again")
@@ -108,19 +112,38 @@ def remove_drafts(run: Path) -> None:
     """Delete what processes that were killed in the middle of a save have left behind."""
     for draft in (run / CHECKPOINTS).glob("*.tmp*"):
         draft.unlink(missing_ok=True)
+    _remove_lost_parts(run)
 
 
-def _read(path: Path) -> Snapshot | None:
-    """The snapshot in a file; None if the file is not what was once written."""
-    try:
-        if path.stem.rpartition("-")[2] != _digest(path):
-            return None
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        return None
+class _DamagedError(Exception):
+    """Of a file that is not what was once written, or not there."""
+
+
+def _read(path: Path) -> Snapshot:
+    """The snapshot in a file, with what lies in parts beside it.
+
+    Raises:
+        _DamagedError: one of the files is not what was once written.
+    """
+    _check(path)
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    parts = state.pop(_PARTS, []) if isinstance(state, dict) else []
     if not isinstance(state, dict) or state.keys() != {field.name for field in fields(Snapshot)}:
         raise RunError(f"{path} was written by another version of AU-LLaVA: go on with that version")
+    if parts:
+        paths = [path.parent / Path(name).name for name in parts]
+        for one in paths:
+            _check(one)
+        try:
+            state["weights"], state["optimizer"]["state"] = read_parts(paths)
+        except (OSError, SafetensorError):
+            raise _DamagedError(path) from None
     return Snapshot(**state)
+
+
+def _check(path: Path) -> None:
+    if not is_whole(path):
+        raise _DamagedError(path)
 
 
 def _files(run: Path) -> list[Path]:
@@ -128,15 +151,9 @@ def _files(run: Path) -> list[Path]:
     return sorted((run / CHECKPOINTS).glob("step-*.ckpt"), reverse=True)
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:_DIGITS]
-
-
-def _sync(path: Path) -> None:
-    """Have a file or folder on the disk before going on."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _remove_lost_parts(run: Path) -> None:
+    """Delete the parts of steps that no snapshot is left of, or that none was ever written of."""
+    steps = {file.name[:_STEP] for file in _files(run)}
+    for part in (run / CHECKPOINTS).glob("step-*.safetensors"):
+        if part.name[:_STEP] not in steps:
+            part.unlink(missing_ok=True)

@@ -19,7 +19,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
-from aullava.config.schema import StrategyConfig, TrainerConfig
+from aullava.config.schema import Config, StrategyConfig
 from aullava.models.vlm import FaceLanguageModel
 from aullava.training.errors import RunError
 
@@ -91,12 +91,15 @@ def precision_plugin(precision: str, strategy: str) -> Precision | None:
     return WholeBfloat16() if precision == "bf16-true" else None
 
 
-def refuse_machine(trainer: TrainerConfig, strategy: StrategyConfig) -> None:
-    """Refuse devices and arithmetic that this machine has not; Lightning would take others, or fail later.
+def refuse_machine(config: Config) -> None:
+    """Refuse devices, arithmetic and kernels for training that this machine has not.
+
+    Lightning would take others, or it would fail later.
 
     Raises:
         RunError: says what to write instead.
     """
+    trainer, strategy = config.trainer, config.strategy
     wanted, precision = trainer.accelerator, trainer.precision
     cuda = wanted in ("auto", "gpu", "cuda") and CUDAAccelerator.is_available()
     mps = wanted in ("gpu", "mps") and MPSAccelerator.is_available()
@@ -110,16 +113,21 @@ def refuse_machine(trainer: TrainerConfig, strategy: StrategyConfig) -> None:
         raise RunError("trainer.precision 16-mixed needs a CUDA device: write bf16-mixed or 32-true")
     if precision.startswith("bf16") and cuda and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise RunError(f"this GPU cannot compute in bfloat16 (trainer.precision {precision}): write 16-mixed")
-    if trainer.compile:
-        _refuse_compiler(cuda)
+    flex = config.llm.attention == "flex_attention"
+    if flex and not cuda:
+        raise RunError(
+            "llm.attention flex_attention learns on a CUDA device only, PyTorch has no backward pass of it "
+            "elsewhere: write sdpa"
+        )
+    for key, asked, other in (("trainer.compile", trainer.compile, "false"), ("llm.attention", flex, "sdpa")):
+        if asked and cuda and find_spec("triton") is None:
+            raise RunError(f"{key} needs triton on a GPU, and it is not installed: write {other}")
+    if trainer.compile and not cuda:
+        _refuse_compiler()
 
 
-def _refuse_compiler(cuda: bool) -> None:
-    """Refuse a machine on which torch.compile has nothing to compile with."""
-    if cuda:
-        if find_spec("triton") is None:
-            raise RunError("trainer.compile needs triton on a GPU, and it is not installed: write false")
-        return
+def _refuse_compiler() -> None:
+    """Refuse a CPU on which torch.compile has nothing to compile with."""
     names = [os.environ.get("CXX", "g++"), "clang++"]
     if not any(shutil.which(name) for name in names):
         raise RunError(f"trainer.compile needs a C++ compiler ({names[0]}), and here is none: write false")

@@ -112,6 +112,7 @@ def test_an_override_is_refused_in_one_line(run_file: Path, words: Vocabulary, o
         ("fsdp2", "llm.quantization=nf4", "llm.quantization and strategy 'fsdp2' do not go together"),
         ("fsdp2", "trainer.find_batch_size=true", "trainer.find_batch_size measures whole models"),
         ("fsdp", "trainer.val_every=3", "strategy 'fsdp' answers at the end only"),
+        ("fsdp", "trainer.checkpoint=sharded", "strategy 'fsdp' cannot write trainer.checkpoint=sharded"),
         ("fsdp", "llm.dtype=bfloat16", "strategy 'fsdp' wants llm.dtype=float32 beside adapters"),
     ],
 )

@@ -124,11 +124,24 @@ def test_an_answer_does_not_see_the_others(model: FaceLanguageModel, asking: Col
     assert not torch.allclose(together, last(table.ids, None), atol=1e-2)
 
 
+def test_flex_attention_keeps_answers_apart(model: FaceLanguageModel, asking: Collator) -> None:
+    prompts = asking.prompts(faces(2, AUS, Scale.LEVEL))
+    wanted = Parallel(model, asking).answers(prompts)
+    model.llm.config._attn_implementation, before = "flex_attention", model.llm.config._attn_implementation
+    try:
+        with torch.compiler.set_stance("force_eager"):
+            model.check_branches()
+            found = Parallel(model, asking).answers(prompts)
+    finally:
+        model.llm.config._attn_implementation = before
+    same(found, wanted)
+
+
 def test_attention_that_mixes_branches_is_refused(
     model: FaceLanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model.check_branches()
-    monkeypatch.setattr("aullava.models.passes.additive", lambda sight, dtype: sight)  # booleans
+    monkeypatch.setattr("aullava.models.tree.additive", lambda sight, dtype: sight)  # booleans
     model.llm.config._attn_implementation, before = "eager", model.llm.config._attn_implementation
     try:
         with pytest.raises(ModelError, match=r"answer\.independent=false"):

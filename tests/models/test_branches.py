@@ -10,10 +10,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.attention.flex_attention import create_mask
 from transformers import PreTrainedModel
 
 from aullava.models.llm import checkpoint_activations
-from aullava.models.tree import additive, places, seen
+from aullava.models.tree import additive, block_mask, places, seen
 from aullava.models.vlm import FaceLanguageModel
 from aullava.text.batch import UNSUPERVISED
 from aullava.text.collate import Collator
@@ -128,3 +129,16 @@ def test_a_token_sees_what_stands_before_it_on_its_own_path() -> None:
     mask = additive(sight, torch.bfloat16)
     assert mask.dtype == torch.bfloat16
     np.testing.assert_array_equal(mask.float().exp().numpy(), wanted.numpy())
+
+
+@pytest.mark.parametrize("start", [0, 3])
+def test_blocks_are_those_of_what_is_seen(start: int) -> None:
+    """Of 300 tokens, three blocks long; a branch that lies in a block of its own is skipped by the others."""
+    forks = torch.arange(300) // 100
+    paths = torch.stack([torch.stack([forks, other], -1) for other in (forks * 0, torch.arange(300) % 7)])
+    blocks = block_mask(paths, start)
+    assert blocks.shape == (2, 1, 300 - start, 300)
+    dense = create_mask(blocks.mask_mod, 2, 1, 300 - start, 300, device="cpu")
+    assert torch.equal(dense[:, 0], seen(paths)[:, start:])
+    far = block_mask(torch.arange(384)[None, :, None] // 128)
+    assert far.to_dense()[0, 0].tolist() == [[1, 0, 0], [1, 1, 0], [1, 0, 1]]

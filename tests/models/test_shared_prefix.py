@@ -167,6 +167,23 @@ def test_the_plain_attention_reads_the_same(backbone: Backbone) -> None:
     torch.testing.assert_close(run(model, batch).loss, fused, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("reads_once", [True, False])
+@pytest.mark.parametrize("independent", [False, True])
+def test_flex_attention_reads_the_same(backbone: Backbone, independent: bool, reads_once: bool) -> None:
+    """Forward only, which is all that PyTorch has on a CPU; not compiled, in float64."""
+    model = trained(build_model(backbone)).double()
+    model.reads_once = reads_once
+    batch = build_collator(backbone, independent=independent)(in_all_formats(3)[:-1])
+    wanted = run(model, batch)
+    model.llm.config._attn_implementation = "flex_attention"
+    with torch.no_grad(), torch.compiler.set_stance("force_eager"):
+        assert may_fold(model.llm)
+        found = run(model, batch)
+    assert found.losses is not None
+    torch.testing.assert_close(found.losses, wanted.losses, rtol=0, atol=1e-5)
+    torch.testing.assert_close(found.logits, wanted.logits.detach(), rtol=0, atol=1e-9)
+
+
 @pytest.mark.parametrize(("window", "folds"), [(None, True), (64, False)])
 def test_a_model_that_sees_only_a_window_reads_row_by_row(window: int | None, folds: bool) -> None:
     sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "vocab_size": 64}

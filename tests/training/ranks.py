@@ -53,6 +53,7 @@ class Scenario:
         begin: name of a folder in which another scenario saved; None: from the beginning.
         until: steps.
         save: name of the folder in which it saves at its end.
+        sharded: save in parts.
     """
 
     strategy: str = "single"
@@ -61,6 +62,7 @@ class Scenario:
     begin: str | None = None
     until: int = STEPS
     save: str | None = None
+    sharded: bool = False
 
 
 SCENARIOS = {
@@ -70,17 +72,20 @@ SCENARIOS = {
     "single half": Scenario(until=10, save="one"),
     "ddp": Scenario("ddp"),
     "ddp accumulating": Scenario("ddp", accumulate=2),
-    "ddp half": Scenario("ddp", until=10, save="ddp"),
+    "ddp half": Scenario("ddp", until=10, save="ddp", sharded=True),
     "ddp goes on": Scenario("ddp", begin="ddp"),
     "ddp mixed": Scenario("ddp", "bf16-mixed"),
     "fsdp2": Scenario("fsdp2"),
     "fsdp2 accumulating": Scenario("fsdp2", accumulate=2),
     "fsdp2 half": Scenario("fsdp2", until=10, save="two"),
     "fsdp2 goes on": Scenario("fsdp2", begin="two"),
+    "fsdp2 half in parts": Scenario("fsdp2", until=10, save="parts", sharded=True),
+    "fsdp2 goes on from parts": Scenario("fsdp2", begin="parts"),
     "fsdp2 from one": Scenario("fsdp2", begin="one"),
     "fsdp2 mixed": Scenario("fsdp2", "bf16-mixed"),
     "fsdp2 bf16": Scenario("fsdp2", "bf16-true"),
     "single from two": Scenario(begin="two"),
+    "single from parts": Scenario(begin="parts"),
     "fsdp": Scenario("fsdp"),
     "fsdp half": Scenario("fsdp", until=10, save="three"),
     "fsdp goes on": Scenario("fsdp", begin="three"),
@@ -163,7 +168,7 @@ def train(work: Path, scenario: Scenario, rank: int = 0, size: int = 1) -> dict[
         beside.append(GoOn(snapshot))
         start = snapshot.step
     if scenario.save is not None:
-        beside.append(SaveCheckpoints(work / scenario.save, 100, {}, "", BATCH))
+        beside.append(SaveCheckpoints(work / scenario.save, 100, {}, "", BATCH, sharded=scenario.sharded))
     numbers = range(start * scenario.accumulate, scenario.until * scenario.accumulate)
     arithmetic = precision_plugin(scenario.precision, scenario.strategy)
     trainer = trainer_of(

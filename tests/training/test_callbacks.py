@@ -19,8 +19,10 @@ from aullava.training.callbacks.answers import SampleAnswers
 from aullava.training.callbacks.checkpoints import SaveCheckpoints
 from aullava.training.callbacks.progress import StepProgress
 from aullava.training.callbacks.throughput import Throughput
-from aullava.training.checkpoint import WEIGHTS
+from aullava.training.checkpoint import WEIGHTS, read_weights
+from aullava.training.errors import RunError
 from aullava.training.module import Asked, AULightningModule
+from aullava.training.snapshots import newest_snapshot
 from tests.checkpoints import Backbone
 from tests.text.helpers import Face
 from tests.training.learning import (
@@ -166,6 +168,27 @@ def test_weights_are_saved_after_a_validation_and_at_the_end(backbone: Backbone,
     trainer.fit(module, train_dataloaders=loader(batches), val_dataloaders=loaders)
     assert saved == [2, 3]  # the sanity check is no validation
     assert (tmp_path / WEIGHTS).is_file()
+
+
+def test_in_parts_nothing_is_put_together_before_the_end(backbone: Backbone, tmp_path: Path) -> None:
+    class Watched(SaveCheckpoints):
+        def _save(self, trainer: Trainer, pl_module: Any, validated: bool = False) -> None:
+            super()._save(trainer, pl_module, validated)
+            assert (tmp_path / WEIGHTS).is_file() == (trainer.global_step == 3)
+            if trainer.global_step < 3:
+                with pytest.raises(RunError, match="does not exist yet: go on with `aullava resume"):
+                    read_weights(tmp_path)
+
+    module = module_of(backbone, 3)
+    batches = [batch_of(module, PRESENCE, 1)] * 3
+    trainer_of(3, [Watched(tmp_path, 1, {}, "", 4, sharded=True)]).fit(module, loader(batches))
+    names = sorted(path.name[:20] for path in (tmp_path / WEIGHTS).parent.glob("step-*.safetensors"))
+    assert names == ["step-00000002-part-1", "step-00000003-part-1"]  # of the two newest
+    found, last = newest_snapshot(tmp_path), read_weights(tmp_path)
+    assert found.step == 3
+    assert found.weights.keys() == last.keys() == module.model.trainable_state_dict().keys()
+    assert all(torch.equal(last[name], tensor) for name, tensor in found.weights.items())
+    assert found.optimizer["state"][0].keys() == {"step", "exp_avg", "exp_avg_sq"}
 
 
 def test_the_bar_counts_to_the_last_step(backbone: Backbone) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from aullava.cli import main
-from aullava.config.schema import StrategyConfig, TrainerConfig
+from aullava.config.schema import Config, TrainerConfig
 from aullava.models.vlm import FaceLanguageModel
 from aullava.training.compiled import compile_blocks
 from aullava.training.errors import RunError
@@ -58,7 +58,10 @@ def test_compiled_blocks_give_the_same_gradients(backbone: Backbone) -> None:
     assert len(graphs) == 1
 
 
-@pytest.mark.parametrize("words", [["strategy=fsdp2", "strategy.devices=2"], ["llm.quantization=nf4"]])
+@pytest.mark.parametrize(
+    "words",
+    [["strategy=fsdp2", "strategy.devices=2"], ["llm.quantization=nf4"], ["llm.attention=flex_attention"]],
+)
 def test_what_was_never_tried_with_it_is_refused(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -67,13 +70,13 @@ def test_what_was_never_tried_with_it_is_refused(
 
 
 def test_a_machine_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    words = TrainerConfig(max_steps=1, compile=True), StrategyConfig()
+    config = Config(trainer=TrainerConfig(max_steps=1, compile=True))
     monkeypatch.setattr("aullava.training.strategies.CUDAAccelerator.is_available", lambda: False)
     monkeypatch.setattr("aullava.training.strategies.shutil.which", lambda name: None)
     with pytest.raises(RunError, match=r"needs a C\+\+ compiler \(.*\), and here is none: write false"):
-        refuse_machine(*words)
+        refuse_machine(config)
     monkeypatch.setattr("aullava.training.strategies.CUDAAccelerator.is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr("aullava.training.strategies.find_spec", lambda name: None)
     with pytest.raises(RunError, match="needs triton on a GPU"):
-        refuse_machine(*words)
+        refuse_machine(config)

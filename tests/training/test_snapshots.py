@@ -18,6 +18,7 @@ import torch
 from aullava.training.checkpoint import WEIGHTS, read_weights, save_weights
 from aullava.training.errors import PreemptedError, RunError
 from aullava.training.random_state import random_state, set_random_state
+from aullava.training.shards import write_part
 from aullava.training.snapshots import Snapshot, newest_snapshot, remove_drafts, write_snapshot
 from aullava.training.stop_signals import StopSignals
 
@@ -76,6 +77,58 @@ def test_a_damaged_file_is_named_and_the_one_before_is_used(
     with caplog.at_level(logging.WARNING):
         assert newest_snapshot(tmp_path).step == 1
     assert f"{path} is damaged or written in part: the checkpoint before it is used" in caplog.text
+
+
+def _in_parts(step: int, run: Path) -> list[Path]:
+    """A checkpoint of two processes; its parts."""
+    whole = _snapshot(step)
+    names = [
+        write_part({"weight.a": rows, "moment.0.exp_avg": rows + 1}, run, step, rank, 2)
+        for rank, rows in enumerate(torch.split(whole.weights["a"], [2, 1]))
+    ]
+    bare = replace(whole, weights={}, optimizer={**whole.optimizer, "state": {}})
+    return [write_snapshot(bare, run, names).parent / name for name in names]
+
+
+def test_parts_come_back_as_one(tmp_path: Path) -> None:
+    for step in (1, 2, 3):
+        _in_parts(step, tmp_path)
+    found, wanted = newest_snapshot(tmp_path), _snapshot(3)
+    assert torch.equal(found.weights["a"], wanted.weights["a"])
+    assert torch.equal(found.optimizer["state"][0]["exp_avg"], wanted.weights["a"] + 1)
+    assert found.optimizer["param_groups"] == wanted.optimizer["param_groups"]
+    kept = [path.name[:13] for path in sorted((tmp_path / "checkpoints").iterdir())]
+    assert kept == 3 * ["step-00000002"] + 3 * ["step-00000003"]
+
+
+@pytest.mark.parametrize("harm", ["half", "one bit", "missing"])
+def test_a_damaged_part_is_named_and_the_checkpoint_before_is_used(
+    harm: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _in_parts(1, tmp_path)
+    part = _in_parts(2, tmp_path)[1]
+    content = part.read_bytes()
+    part.write_bytes(content[:-1] + (b"" if harm == "half" else bytes([content[-1] ^ 1])))
+    if harm == "missing":
+        part.unlink()
+    with caplog.at_level(logging.WARNING):
+        assert newest_snapshot(tmp_path).step == 1
+    assert f"{part} is damaged or written in part: the checkpoint before it is used" in caplog.text
+
+
+def test_parts_without_a_snapshot_are_never_read_and_removed(tmp_path: Path) -> None:
+    _in_parts(1, tmp_path)
+    lost = tmp_path / "checkpoints" / write_part({"weight.a": torch.zeros(1)}, tmp_path, 2, 0, 2)
+    assert newest_snapshot(tmp_path).step == 1
+    remove_drafts(tmp_path)
+    assert not lost.exists()
+    assert newest_snapshot(tmp_path).step == 1
+
+
+def test_parts_on_the_disk_of_another_machine_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"needs a runs_dir that all machines share.*checkpoint=whole"):
+        write_snapshot(_snapshot(1), tmp_path, ["step-00000001-part-2-of-2-0123456789abcdef.safetensors"])
+    assert not list(tmp_path.rglob("*.ckpt"))
 
 
 def test_without_a_whole_file_nothing_is_made_up(tmp_path: Path) -> None:
@@ -166,6 +219,8 @@ def test_a_disk_that_takes_no_more_is_named_and_what_was_saved_stays(tmp_path: P
             write_snapshot(replace(_snapshot(2), weights=large), tmp_path)
         with pytest.raises(RunError, match=r"no weights can be written into .*checkpoints .*make room"):
             save_weights(large, tmp_path)
+        with pytest.raises(RunError, match=r"no checkpoint can be written into .*checkpoints .*make room"):
+            write_part(large, tmp_path, 2, 0, 1)
     assert sorted(before.parent.iterdir()) == sorted([before, tmp_path / WEIGHTS])
     assert newest_snapshot(tmp_path).step == 1
     assert torch.equal(read_weights(tmp_path)["a"], small["a"])

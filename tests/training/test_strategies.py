@@ -9,9 +9,13 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch.strategies import FSDPStrategy
+from safetensors.torch import load_file
 
-from aullava.config.schema import StrategyConfig, TrainerConfig
+from aullava.config.schema import Config, LlmConfig, StrategyConfig, TrainerConfig
+from aullava.training.checkpoint import read_weights
 from aullava.training.errors import RunError
+from aullava.training.run_folder import CHECKPOINTS
+from aullava.training.snapshots import newest_snapshot
 from aullava.training.strategies import build_strategy, refuse_machine
 from aullava.training.whole import bytes_here
 from tests.checkpoints import Backbone
@@ -87,6 +91,25 @@ def test_a_run_in_the_same_number_of_processes_goes_on_exactly(strategy: str, tw
     assert two[f"{strategy} goes on"]["weights"] == two[strategy]["weights"]
 
 
+def test_what_each_process_wrote_for_itself_is_the_whole_and_goes_on_exactly(
+    work: Path, one: Found, two: Found
+) -> None:
+    parts = sorted((work / "parts" / CHECKPOINTS).glob("step-*-part-*.safetensors"))
+    assert len(parts) == 2
+    sizes = [sum(tensor.numel() for tensor in load_file(path).values()) for path in parts]
+    assert max(sizes) < 0.6 * sum(sizes)
+    whole, together = (newest_snapshot(work / name) for name in ("two", "parts"))
+    torch.testing.assert_close(together.weights, whole.weights, rtol=0, atol=0)
+    torch.testing.assert_close(together.optimizer["state"], whole.optimizer["state"], rtol=0, atol=0)
+    assert together.optimizer["param_groups"] == whole.optimizer["param_groups"]
+    assert len(together.random) == 2
+    last = read_weights(work / "parts")
+    assert all(torch.equal(last[name], tensor) for name, tensor in whole.weights.items())
+    assert two["fsdp2 goes on from parts"]["losses"] == two["fsdp2"]["losses"][10:]
+    assert two["fsdp2 goes on from parts"]["weights"] == two["fsdp2"]["weights"]
+    _close(train(work, SCENARIOS["single from parts"]), one["single"])
+
+
 def test_what_two_have_saved_one_goes_on_from_and_the_reverse(work: Path, one: Found, two: Found) -> None:
     _close(two["fsdp2 from one"], one["single"])
     assert len(two["fsdp2 from one"]["losses"]) == 10
@@ -112,8 +135,21 @@ def test_bfloat16(one: Found, two: Found) -> None:
     ],
 )
 def test_what_this_machine_has_not_is_refused(trainer: dict[str, Any], strategy: str, said: str) -> None:
+    settings = TrainerConfig(max_steps=1, **trainer)
     with pytest.raises(RunError, match=said):
-        refuse_machine(TrainerConfig(max_steps=1, **trainer), StrategyConfig(strategy, 2))
+        refuse_machine(Config(trainer=settings, strategy=StrategyConfig(strategy, 2)))
+
+
+def test_flex_attention_learns_where_torch_has_its_backward_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = Config(trainer=TrainerConfig(max_steps=1), llm=LlmConfig(attention="flex_attention"))
+    monkeypatch.setattr("aullava.training.strategies.CUDAAccelerator.is_available", lambda: False)
+    with pytest.raises(RunError, match=r"flex_attention learns on a CUDA device only, .*: write sdpa"):
+        refuse_machine(config)
+    monkeypatch.setattr("aullava.training.strategies.CUDAAccelerator.is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr("aullava.training.strategies.find_spec", lambda name: None)
+    with pytest.raises(RunError, match=r"llm\.attention needs triton on a GPU"):
+        refuse_machine(config)
 
 
 def test_lightning_itself_refuses_fsdp_without_a_gpu(backbone: Backbone) -> None:

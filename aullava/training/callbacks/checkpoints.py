@@ -15,12 +15,14 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
+from torch.optim import Optimizer
 
 from aullava.evaluation.choice import LAST, Chosen, is_better, validation_score
 from aullava.training.checkpoint import chosen_validation, save_weights
 from aullava.training.errors import PreemptedError
 from aullava.training.module import AULightningModule
 from aullava.training.random_state import random_state
+from aullava.training.shards import own_part, write_part
 from aullava.training.snapshots import Snapshot, write_snapshot
 from aullava.training.stop_signals import StopSignals
 from aullava.training.whole import whole_moments, whole_weights
@@ -28,6 +30,8 @@ from aullava.training.whole import whole_moments, whole_weights
 
 class SaveCheckpoints(Callback):
     """Writes a snapshot to resume from, then moves ``checkpoints/last.safetensors`` to its weights.
+
+    In parts, nothing is gathered for it: ``last.safetensors`` moves after validations and at the end alone.
 
     A signal to any process sets a flag. After each step the processes agree whether one was set; then they
     save together, and the fit ends with `PreemptedError`.
@@ -40,6 +44,7 @@ class SaveCheckpoints(Callback):
         images: of a batch, those of all processes together.
         seconds: time that training has taken before this process.
         by: what the weights that the run reports are chosen by (`aullava.evaluation.choice`).
+        sharded: whether every process writes what it holds of weights and moments by itself.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class SaveCheckpoints(Callback):
         images: int,
         seconds: float = 0.0,
         by: str = LAST,
+        sharded: bool = False,
     ) -> None:
         self.run = run
         self.every = every
@@ -58,6 +64,7 @@ class SaveCheckpoints(Callback):
         self.data = data
         self.images = images
         self.by = by
+        self.sharded = sharded
         self.signals = StopSignals()
         self._began = time.monotonic() - seconds
         self._saved = -1
@@ -114,31 +121,40 @@ class SaveCheckpoints(Callback):
         """All processes take part: each has random generators of its own. The first one writes."""
         assert isinstance(pl_module, AULightningModule)
         data: Any = trainer.datamodule  # type: ignore[attr-defined]  # set by a helper of its own
-        states = _gathered(random_state(), trainer.world_size)
-        root = trainer.strategy.model
-        weights, moments = whole_weights(pl_module.model, root), whole_moments(trainer.optimizers[0], root)
+        root, optimizer, step = trainer.strategy.model, trainer.optimizers[0], trainer.global_step
+        mine = {"random": random_state(), "part": ""}
+        if self.sharded:
+            rank, size = trainer.global_rank, trainer.world_size
+            part = own_part(pl_module.model, optimizer, rank, size)
+            mine["part"] = write_part(part, self.run, step, rank, size)
+        theirs = _gathered(mine, trainer.world_size)
+        # Other verbs want whole weights; those of a step in between are of no use to them.
+        read = not self.sharded or validated or step >= trainer.max_steps
+        weights = whole_weights(pl_module.model, root) if read else {}
+        moments = _without_tensors(optimizer) if self.sharded else whole_moments(optimizer, root)
         if trainer.is_global_zero:
             if validated and self.by != LAST:
-                score = choose(pl_module, weights, self.run, trainer.global_step, self.by)
+                score = choose(pl_module, weights, self.run, step, self.by)
                 if trainer.logger is not None and math.isfinite(score):
-                    trainer.logger.log_metrics({"val/chosen_by": score}, step=trainer.global_step)
+                    trainer.logger.log_metrics({"val/chosen_by": score}, step=step)
             snapshot = Snapshot(
-                step=trainer.global_step,
+                step=step,
                 world_size=trainer.world_size,
                 images=self.images,
                 seconds=time.monotonic() - self._began,
                 config=self.config,
                 data=self.data,
-                weights=weights,
+                weights={} if self.sharded else weights,
                 optimizer=moments,
                 schedule=trainer.lr_scheduler_configs[0].scheduler.state_dict(),
                 precision=trainer.precision_plugin.state_dict(),
                 sampler=data.state_dict() if data is not None else {},
-                random=states,
+                random=[one["random"] for one in theirs],
             )
-            write_snapshot(snapshot, self.run)
-            save_weights(weights, self.run)
-        self._saved = trainer.global_step
+            write_snapshot(snapshot, self.run, [one["part"] for one in theirs if self.sharded])
+            if read:
+                save_weights(weights, self.run)
+        self._saved = step
         trainer.strategy.barrier("checkpoint")
 
 
@@ -166,6 +182,11 @@ def _validates_now(trainer: Trainer) -> bool:
     """Whether this step is followed by a validation, which saves when it is done."""
     batches, every = trainer.global_step * trainer.accumulate_grad_batches, trainer.val_check_batch
     return trainer.enable_validation and every is not None and batches % every == 0
+
+
+def _without_tensors(optimizer: Optimizer) -> dict[str, Any]:
+    """Rates and all else that is the same in all processes."""
+    return {**optimizer.state_dict(), "state": {}}
 
 
 def _gathered(state: dict[str, Any], world_size: int) -> list[dict[str, Any]]:
