@@ -11,6 +11,8 @@ from aullava.decoding.slots import SlotTable
 
 DIGITS: Final = 3
 """The most that a value has."""
+OTHERS: Final = 1e-3
+"""What an answer about another Action Unit counts: it decides where nothing was seen of this one."""
 
 
 class Habits:
@@ -25,6 +27,8 @@ class Habits:
         slots, choices = table.ids.shape
         self._counts = torch.zeros(slots, choices, choices, device=table.ids.device)
         self._slots = torch.arange(slots, device=table.ids.device)
+        roles = [step.slot.role for step in table.steps]
+        self._role = torch.tensor([roles.index(role) for role in roles], device=table.ids.device)
 
     def draft(self, rows: int) -> Tensor:
         """Choices [B, S], the same in every row; 0 where nothing was seen."""
@@ -39,8 +43,10 @@ class Habits:
             old: [B, S], what they were.
         """
         table = self.table
+        of_role = torch.zeros_like(self._counts).index_add_(0, self._role, self._counts)[self._role]
+        commonest = self._counts + OTHERS * of_role
         for _ in range(DIGITS - 1):
-            counts = self._counts[self._slots, choices[:, table.before]]
+            counts = commonest[self._slots, choices[:, table.before]]
             moved = (choices != old)[:, table.before] & ~table.is_first & (counts.sum(dim=2) > 0)
             choices = counts.argmax(dim=2).where(moved, choices)
         return choices

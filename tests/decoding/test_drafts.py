@@ -102,6 +102,8 @@ def test_digits_behind_a_changed_one_are_those_of_before(collator: Collator) -> 
     assert torch.equal(habits.follow(new, old), choices(0.47))
     new[0, 1] = 6  # never seen: what was drafted stays
     assert torch.equal(habits.follow(new, old), choices(0.65))
+    new[0, 1] = 2  # seen of other Action Units
+    assert torch.equal(habits.follow(new, old), choices(0.25))
     whole = choices(1.0)
     below = whole.clone()
     below[0, 0] = 0
