@@ -60,8 +60,9 @@ def export(run: Path, out: Path, dtype: str | None, verify: int, pictures: Seque
     config = resolved.config
     if config.answer.independent:
         raise ExportError(
-            f"{run} answers every Action Unit by itself (answer.independent), which transformers' generate() "
-            "cannot ask for: use the run itself with `aullava predict`, or export one with one text"
+            f"{run} answers every Action Unit by itself (answer.independent), behind the beginning of its "
+            "answer, which the chat template of an export cannot give: use the run itself with `aullava "
+            "predict`, or export one with one text"
         )
     kind = DTYPES[dtype or config.llm.dtype]
     faces = _faces(config, verify, pictures) if verify else []

@@ -58,7 +58,7 @@ class KeptProbes:
         width = features[0].numel()
         for probe in self.probes:
             if probe.scale is scale and len(probe.mean) == width and set(aus) <= set(probe.aus):
-                values = probe.answer(features.flatten(1).to(probe.mean)).values.numpy()
+                values = probe.amounts(features.flatten(1).to(probe.mean)).cpu().numpy()
                 return np.asarray(values[:, [probe.aus.index(code) for code in aus]], np.float32)
         return None
 

@@ -20,7 +20,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from aullava.decoding.branches import BranchTable
 from aullava.decoding.cost import Experience, PassCost, PassCounts
 from aullava.decoding.decisions import readings
-from aullava.decoding.drafts import Prior, Reader
+from aullava.decoding.drafts import Drafts, Reader
 from aullava.decoding.exact import exact_readings
 from aullava.decoding.generate import by_question, evaluating
 from aullava.decoding.slots import SlotTable
@@ -43,7 +43,7 @@ class _Known:
 
     question: Question
     beginning: tuple[int, ...]
-    prior: Prior
+    drafts: Drafts
     experience: Experience
 
     @property
@@ -111,6 +111,8 @@ class OnePass:
         """Drop what was computed with the weights of before."""
         self._beginnings.clear()
         self._faces.clear()
+        for known in self._known.values():
+            known.drafts.forget()
 
     def answers(self, prompts: PromptBatch) -> list[Answer]:
         """Answers to questions that a data loader has batched, as `answer_prompts` of the reference."""
@@ -134,7 +136,7 @@ class OnePass:
         sample_ids: Sequence[str],
         aus: tuple[str, ...],
         scale: Scale,
-        drafts: npt.NDArray[np.float32] | None = None,
+        video: str | None = None,
     ) -> list[Answer]:
         """One question about every face.
 
@@ -143,7 +145,7 @@ class OnePass:
             sample_ids: B names.
             aus: codes of the Action Units, in order.
             scale: the format of the answer.
-            drafts: float32 [B, A], what the answers will probably say (as in the frame before).
+            video: name of the video whose next frames these are, to be drafted with those before; None: none.
 
         Returns:
             B answers, in order.
@@ -156,8 +158,11 @@ class OnePass:
         known = self._question(aus, scale)
         table, question = known.question.table, known.question
         with evaluating(self.model):
-            choices = self._drafted(known, features, drafts)
-            run = Verification(self.model, question, choices, self._cost, known.experience)
+            guess = None if self.reader is None else self.reader.guess(features, aus, scale)
+            drafts = known.drafts.begin(len(features), guess, video)
+            run = Verification(
+                self.model, question, drafts, known.drafts.habits, self._cost, known.experience
+            )
             state = self._with_faces(known, features)
             if state is not None:
                 run.run(None, state)
@@ -171,7 +176,7 @@ class OnePass:
                 read = exact_readings(self.model, question, fork, features, answered, begun)
             else:
                 read = readings(table.grammar, table.decisions(run.choices, run.scores))
-        known.prior.learn(run.choices)
+        known.drafts.learn(run.choices, run.scores, guess, video)
         certified = run.certified
         self.counts.rows += len(features)
         self.counts.passes += int(run.passes.sum())
@@ -210,15 +215,8 @@ class OnePass:
             ids = torch.tensor(prompt.ids[cut:], device=self._device)
             image = torch.tensor(prompt.image[cut:], device=self._device)
             question = Question(ids, image, table, self.certify)
-            self._known[key] = _Known(question, prompt.ids[:cut], Prior(table), Experience())
+            self._known[key] = _Known(question, prompt.ids[:cut], Drafts(table), Experience())
         return self._known[key]
-
-    def _drafted(self, known: _Known, features: Tensor, drafts: npt.NDArray[np.float32] | None) -> Tensor:
-        """The choices [B, S] to begin with."""
-        table = known.question.table
-        if drafts is None and self.reader is not None:
-            drafts = self.reader.guess(features, table.grammar.aus, table.grammar.scale)
-        return known.prior.draft(len(features)) if drafts is None else table.choices_of(drafts)
 
     def _begun(self, known: _Known, answer: int) -> KeyValues:
         """Keys and values of what stands before the image, with room for the rest and `answer` tokens."""

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -28,7 +26,7 @@ class Parallel(OnePass):
         sample_ids: Sequence[str],
         aus: tuple[str, ...],
         scale: Scale,
-        drafts: npt.NDArray[np.float32] | None = None,
+        video: str | None = None,
     ) -> list[Answer]:
         """One question about every face; as `OnePass.ask`."""
         table = self._table(aus, scale)

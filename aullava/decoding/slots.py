@@ -29,6 +29,9 @@ class SlotTable:
         steps: the slots, in order.
         positions: the position of each slot in the answer.
         columns: [U] int64, every id that stands in some slot.
+        is_open: [S, C] bool, what is a choice of each slot.
+        is_first: [S] bool, the first digits of values.
+        before: [S] int64, the slot of the digit before in the same value; of the first one it is itself.
     """
 
     def __init__(self, grammar: TokenGrammar, device: torch.device | str = "cpu") -> None:
@@ -41,7 +44,14 @@ class SlotTable:
         self.columns = torch.tensor(sorted({one for step in self.steps for one in step.ids}), device=device)
         self._column_of = torch.searchsorted(self.columns, self.ids)
         sizes = torch.tensor([len(step.ids) for step in self.steps], device=device)
-        self._open = torch.arange(count, device=device) < sizes[:, None]
+        self.is_open = torch.arange(count, device=device) < sizes[:, None]
+        before: list[int] = []
+        last: dict[str, int] = {}
+        for place, step in enumerate(self.steps):
+            before.append(last.get(step.slot.au, place))
+            last[step.slot.au] = place
+        self.before = torch.tensor(before, device=device)
+        self.is_first = self.before == torch.arange(len(before), device=device)
         number = {step.position: place for place, step in enumerate(self.steps)}
         fixed = [step.id if isinstance(step, FixedToken) else 0 for step in grammar.steps]
         self._fixed = torch.tensor(fixed, device=device)
@@ -68,7 +78,7 @@ class SlotTable:
         """
         start, stop = slots
         columns = self._column_of[start:stop].expand(len(logits), -1, -1)
-        return logits.gather(2, columns).masked_fill(~self._open[start:stop], -torch.inf)
+        return logits.gather(2, columns).masked_fill(~self.is_open[start:stop], -torch.inf)
 
     def chosen(self, scores: Tensor, slots: tuple[int, int], choices: Tensor) -> Tensor:
         """The choices [B, S] with the likeliest one in every slot of a range.

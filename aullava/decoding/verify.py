@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from aullava.decoding.cost import Experience, PassCost
+from aullava.decoding.habits import Habits
 from aullava.decoding.slots import SlotTable, slot_positions
 from aullava.models.key_values import KeyValues
 from aullava.models.vlm import FaceLanguageModel
@@ -57,6 +58,7 @@ class Verification:
         model: in eval mode.
         question: what is asked.
         drafts: [B, S] choices to begin with.
+        habits: draft the digits behind a corrected one.
         cost: of a pass.
         experience: of earlier batches; this one is added to it.
 
@@ -74,12 +76,14 @@ class Verification:
         model: FaceLanguageModel,
         question: Question,
         drafts: Tensor,
+        habits: Habits,
         cost: PassCost,
         experience: Experience,
     ) -> None:
         self.model = model
         self.question = question
         self.table = question.table
+        self.habits = habits
         self.cost = cost
         self.experience = experience
         rows, slots = drafts.shape
@@ -149,7 +153,7 @@ class Verification:
             scores = table.scores(self.model.scored(hidden[:, places], table.columns), slots)
             drafted = self.choices[rows]
             chosen = table.chosen(scores, slots, drafted)
-            self.choices[rows] = chosen
+            self.choices[rows] = self.habits.follow(chosen, drafted)
             self.scores[rows, slots[0] : slots[1]] = scores
             wrong = (chosen != drafted)[:, slice(*slots)]
             where = torch.tensor(table.positions[slice(*slots)], device=rows.device)

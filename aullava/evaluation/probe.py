@@ -150,6 +150,17 @@ class LinearProbe:
             raise ValueError("Expected a probe with a presence or an amount head, but it has none")
         return ProbeAnswers(values, present)
 
+    def amounts(self, features: Tensor) -> Tensor:
+        """What answers are rounded from, float [N, A]: the probability of presence, or levels or intensities.
+
+        Raises:
+            ValueError: another number of features.
+        """
+        if self.amount is not None:
+            return self.amount.apply(features, self.mean)
+        assert self.presence is not None
+        return self.presence.apply(features, self.mean).sigmoid()
+
     def tensors(self) -> dict[str, Tensor]:
         """What a safetensors file holds of it; the Action Units and the scale are stored beside it."""
         found = {"mean": self.mean}

@@ -50,6 +50,11 @@ class Picture:
         """What tells it from all others in a table."""
         return self.file, "" if self.frame is None else str(self.frame)
 
+    @property
+    def video(self) -> str | None:
+        """The file that it is a frame of; None: it is a picture of its own."""
+        return None if self.frame is None else self.file
+
 
 def sources(words: Sequence[str]) -> list[Path]:
     """Files and prepared stores that the words of a command line name, each once, in order.

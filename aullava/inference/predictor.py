@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Self
 
@@ -79,7 +79,6 @@ class Predictor:
         self.decoder = decoder
         self.questions = tuple(questions)
         self.batch_size = batch_size
-        self._before: dict[tuple[str, Question], Answer] = {}
 
     @classmethod
     def from_run(
@@ -123,7 +122,7 @@ class Predictor:
     def predict(self, pictures: Iterable[Picture]) -> Iterator[Prediction]:
         """Answers about pictures, in order; holds one batch at a time.
 
-        A frame of a video is drafted with the answer of the frame before.
+        Frames of a video are drafted with those before.
         """
         for batch in self.batches(pictures):
             yield from self.answered(batch)
@@ -164,17 +163,16 @@ class Predictor:
         answers: dict[tuple[int, Question], Answer] = {}
         for cutter in {question.cutter: None for question in self.questions}:
             questions = [question for question in self.questions if question.cutter is cutter]
-            features = self.decoder.see([row.faces[cutter].image for row in rows]) if rows else None
-            # On a CPU a frame alone costs no more than in a batch, and its draft is better.
-            alone = features is not None and features.device.type == "cpu" and _of_video(rows)
-            for part in _parts(rows, 1 if alone else len(rows)):
-                assert features is not None
+            if not rows:
+                continue
+            features = self.decoder.see([row.faces[cutter].image for row in rows])
+            for part in _parts(rows, features.device.type == "cpu"):
                 # One tensor for all questions: what was read of a face is known by it.
-                seen = features[part.start : part.stop]
+                seen, asked = features[part.start : part.stop], rows[part.start : part.stop]
+                names, video = [row.picture.file for row in asked], asked[0].picture.video
                 for question in questions:
-                    said = self._asked(question, rows[part.start : part.stop], seen)
-                    keys = [(id(row), question) for row in rows[part.start : part.stop]]
-                    answers |= dict(zip(keys, said, strict=True))
+                    said = self.decoder.ask(seen, names, question.aus, question.scale, video)
+                    answers |= {(id(row), question): one for row, one in zip(asked, said, strict=True)}
         for row in batch:
             if row.reason:
                 yield Prediction(row.picture, row.image, None, (), row.reason)
@@ -182,24 +180,17 @@ class Predictor:
             found = tuple(answers[id(row), question] for question in self.questions)
             yield Prediction(row.picture, row.image, row.faces[self.questions[0].cutter], found, "")
 
-    def _asked(self, question: Question, rows: Sequence[ReadPicture], features: torch.Tensor) -> list[Answer]:
-        """The answers of some rows to one question; those of a video are drafted with the frame before."""
-        names = [row.picture.file for row in rows]
-        if not _of_video(rows):
-            return self.decoder.ask(features, names, question.aus, question.scale)
-        before = self._before.get((names[0], question))
-        drafts = None if before is None else np.repeat(before.values[None], len(rows), axis=0)
-        found = self.decoder.ask(features, names, question.aus, question.scale, drafts)
-        self._before = {key: one for key, one in self._before.items() if key[0] == names[-1]}
-        self._before[names[-1], question] = found[-1]
-        return found
 
+def _parts(rows: Sequence[ReadPicture], alone: bool) -> Iterator[range]:
+    """Rows that are asked about together: pictures, or frames of one video.
 
-def _of_video(rows: Sequence[ReadPicture]) -> bool:
-    """Whether frames are among them."""
-    return rows[0].picture.frame is not None or rows[-1].picture.frame is not None
-
-
-def _parts(rows: Sequence[ReadPicture], step: int) -> Iterator[range]:
-    for start in range(0, len(rows), step) if rows else ():
-        yield range(start, min(start + step, len(rows)))
+    Args:
+        rows: of a batch.
+        alone: every frame by itself. On a CPU that costs no more than in a batch, and its draft is better.
+    """
+    start = 0
+    for video, group in groupby(rows, lambda row: row.picture.video):
+        stop = start + len(list(group))
+        step = 1 if alone and video is not None else stop - start
+        yield from (range(first, min(first + step, stop)) for first in range(start, stop, step))
+        start = stop

@@ -15,7 +15,7 @@ from aullava.models.key_values import KeyValues
 from aullava.models.vlm import FaceLanguageModel
 from aullava.text.collate import Collator
 from datamodules.action_units import Scale
-from tests.checkpoints import Backbone, build_collator, faces
+from tests.checkpoints import Backbone, build_collator, build_model, faces, trained
 from tests.decoding.test_one_pass import AUS, same
 from tests.text.helpers import Face
 
@@ -84,6 +84,27 @@ def test_the_rest_of_the_batch_changes_nothing(model: FaceLanguageModel, asking:
     same([alone.answers(asking.prompts([sample]))[0] for sample in samples], together)
     backwards = Parallel(model, asking).answers(asking.prompts(samples[::-1]))
     same(backwards[::-1], together)
+
+
+@pytest.mark.parametrize("scale", list(Scale))
+def test_half_precision_stays_close(backbone: Backbone, asking: Collator, scale: Scale) -> None:
+    """Alone and in a batch, in bf16: the probabilities of fp32 roughly, on random weights."""
+    samples = faces(6, AUS, scale)
+    torch.manual_seed(3)
+    model = trained(build_model(backbone))
+    decoder = Parallel(model, asking)
+    images = [sample.image for sample in samples]
+    wanted = decoder.distributions(decoder.see(images), CODES, scale)
+    half = Parallel(model.bfloat16(), asking)
+    together = half.distributions(half.see(images), CODES, scale)
+    alone = torch.cat([half.distributions(half.see([one]), CODES, scale) for one in images])
+    for found in (together, alone):
+        assert found.dtype is torch.float32
+        torch.testing.assert_close(found, wanted, rtol=0, atol=0.1)
+        assert not torch.equal(found, wanted)
+    answers = half.answers(asking.prompts(samples))
+    mean = wanted @ torch.from_numpy(grid(scale))
+    np.testing.assert_allclose([one.expected for one in answers], mean, rtol=0, atol=0.1 * scale.top)
 
 
 def test_what_all_images_share_is_read_once_for_all_formats(

@@ -1,0 +1,58 @@
+"""The commonest answers so far: a draft where nothing better is known."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from aullava.decoding.slots import SlotTable
+
+DIGITS: Final = 3
+"""The most that a value has."""
+OTHERS: Final = 1e-3
+"""What an answer about another Action Unit counts: it decides where nothing was seen of this one."""
+
+
+class Habits:
+    """The commonest choice of each slot, behind each choice of the digit before in the same value.
+
+    Args:
+        table: the slots of one question.
+    """
+
+    def __init__(self, table: SlotTable) -> None:
+        self.table = table
+        slots, choices = table.ids.shape
+        self._counts = torch.zeros(slots, choices, choices, device=table.ids.device)
+        self._slots = torch.arange(slots, device=table.ids.device)
+        roles = [step.slot.role for step in table.steps]
+        self._role = torch.tensor([roles.index(role) for role in roles], device=table.ids.device)
+
+    def draft(self, rows: int) -> Tensor:
+        """Choices [B, S], the same in every row; 0 where nothing was seen."""
+        first = self._counts[:, 0].argmax(dim=1).where(self.table.is_first, torch.zeros_like(self._slots))
+        return self.follow(first[None], torch.full_like(first, -1)[None]).repeat(rows, 1)
+
+    def follow(self, choices: Tensor, old: Tensor) -> Tensor:
+        """Put behind every digit that is new what stood behind such a digit before.
+
+        Args:
+            choices: [B, S].
+            old: [B, S], what they were.
+        """
+        table = self.table
+        of_role = torch.zeros_like(self._counts).index_add_(0, self._role, self._counts)[self._role]
+        commonest = self._counts + OTHERS * of_role
+        for _ in range(DIGITS - 1):
+            counts = commonest[self._slots, choices[:, table.before]]
+            moved = (choices != old)[:, table.before] & ~table.is_first & (counts.sum(dim=2) > 0)
+            choices = counts.argmax(dim=2).where(moved, choices)
+        return choices
+
+    def learn(self, choices: Tensor) -> None:
+        """Count final answers [B, S]."""
+        before = choices[:, self.table.before].masked_fill(self.table.is_first, 0)
+        ones = torch.ones_like(choices, dtype=self._counts.dtype)
+        self._counts.index_put_((self._slots.expand_as(choices), before, choices), ones, accumulate=True)
