@@ -1,6 +1,6 @@
 """How many passes a frame of a video takes, by what the answer is drafted with.
 
-    python benchmarks/video_drafts.py runs/demo/1 [--walks 4] [--formats presence,level,intensity]
+    python -m benchmarks.kinds.video_drafts runs/demo/1 [--walks 4] [--formats presence,level,intensity]
 
 The run, which must have been tested (its probes draft), answers about drawn faces of people it has not seen:
 
@@ -17,7 +17,6 @@ pass may decide, and how often it did is said at the end. Independent answers al
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,8 +24,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from aullava.decoding.cost import PassCounts
 from aullava.decoding.drafts import Reader, Values
