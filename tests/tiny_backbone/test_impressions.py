@@ -31,7 +31,10 @@ def _readings(
     vectors = texts.draw(amounts, np.ones(amounts.shape, dtype=bool), table, haze)
     words = torch.cat([asking_words(table, tokenizer, STANDARD), noting_words(table, tokenizer, STANDARD)])
     flat = vectors.flatten(0, 1) / table.square().mean().sqrt()
-    found = torch.linalg.lstsq(words.T, flat.T).solution.T.reshape(40, PLACES, 2, len(STANDARD))
+    # The words of a kind sum to 0, so the shortest solution is wanted; gelsy, torch's default, begins with
+    # whatever lies in its memory.
+    found = torch.linalg.lstsq(words.T, flat.T, driver="gelsd").solution.T
+    found = found.reshape(40, PLACES, 2, len(STANDARD))
     return torch.from_numpy(amounts).float(), found[:, :, 0], found[:, :, 1]
 
 
