@@ -9,8 +9,6 @@ from torch import Tensor
 
 from aullava.decoding.slots import SlotTable
 
-DIGITS: Final = 3
-"""The most that a value has."""
 OTHERS: Final = 1e-3
 """What an answer about another Action Unit counts: it decides where nothing was seen of this one."""
 
@@ -28,6 +26,7 @@ class Habits:
         self._counts = torch.zeros(slots, choices, choices, device=table.ids.device)
         self._slots = torch.arange(slots, device=table.ids.device)
         roles = [step.slot.role for step in table.steps]
+        self._digits = len(set(roles))  # of a value
         self._role = torch.tensor([roles.index(role) for role in roles], device=table.ids.device)
 
     def draft(self, rows: int) -> Tensor:
@@ -42,10 +41,12 @@ class Habits:
             choices: [B, S].
             old: [B, S], what they were.
         """
+        if self._digits == 1:
+            return choices
         table = self.table
         of_role = torch.zeros_like(self._counts).index_add_(0, self._role, self._counts)[self._role]
         commonest = self._counts + OTHERS * of_role
-        for _ in range(DIGITS - 1):
+        for _ in range(self._digits - 1):
             counts = commonest[self._slots, choices[:, table.before]]
             moved = (choices != old)[:, table.before] & ~table.is_first & (counts.sum(dim=2) > 0)
             choices = counts.argmax(dim=2).where(moved, choices)
