@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,7 +74,8 @@ def build_encoder(recipe: EncoderRecipe) -> CLIPVisionModel:
         hidden_act="gelu",
     )
     # The other kernel is slow to learn with on a CPU, see `masked.Block`.
-    encoder = AutoModel.from_config(config, attn_implementation="eager")
+    build: Any = AutoModel.from_config  # transformers does not annotate it
+    encoder = build(config, attn_implementation="eager")
     assert isinstance(encoder, CLIPVisionModel)
     return encoder
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import count
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -59,7 +60,8 @@ class LanguageRecipe:
 
 def build_llm(recipe: LanguageRecipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
     """A LLaMA with random weights."""
-    model = AutoModelForCausalLM.from_config(
+    build: Any = AutoModelForCausalLM.from_config  # transformers does not annotate it
+    model = build(
         LlamaConfig(
             vocab_size=len(tokenizer),
             hidden_size=recipe.hidden,

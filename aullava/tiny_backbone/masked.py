@@ -34,10 +34,12 @@ class MaskedAutoencoder(nn.Module):
     ) -> None:
         super().__init__()
         config = encoder.config
-        hidden: int = config.hidden_size
+        size, side, hidden = config.image_size, config.patch_size, config.hidden_size
+        assert isinstance(size, int)
+        assert isinstance(side, int)
         self.encoder = encoder
-        self.side: int = config.patch_size
-        self.patches = (config.image_size // self.side) ** 2
+        self.side = side
+        self.patches = (size // side) ** 2
         self.shown = self.patches - int(self.patches * masked)
         self.blanked = blanked
         self.to_decoder = nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, width))
