@@ -163,7 +163,7 @@ def mean_gradients(model: nn.Module) -> None:
         return
     found = [one.grad for one in model.parameters() if one.grad is not None]
     flat = total(torch.cat([one.flatten() for one in found])) / dist.get_world_size()
-    for one, mean in zip(found, flat.split([one.numel() for one in found]), strict=True):
+    for one, mean in zip(found, torch.split(flat, [one.numel() for one in found]), strict=True):
         one.copy_(mean.view_as(one))
 
 
