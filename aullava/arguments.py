@@ -114,6 +114,8 @@ def build_parser() -> argparse.ArgumentParser:
         )
     for name in ("resume", "validate", "test"):
         of[name].add_argument("run", type=Path, metavar="RUN", help=_RUN)
+    about = "show every test face the picture of another one, and see what the scores fall to"
+    of["test"].add_argument("--blind", action="store_true", help=about)
     _predict(of["predict"])
     for name in ("fit", "resume", "validate", "test", "config", "crossval", "import", "demo"):
         of[name].add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help=_OVERRIDES)

@@ -120,7 +120,10 @@ def _validate(arguments: argparse.Namespace) -> int:
 
 
 def _test(arguments: argparse.Namespace) -> int:
-    if not any(word.startswith("data=") for word in arguments.overrides):
+    elsewhere = any(word.startswith("data=") for word in arguments.overrides)
+    if arguments.blind and elsewhere:
+        raise UsageError("--blind asks about the run's own test people: leave data=NAME out")
+    if not elsewhere:
         return _score(arguments, "test")
     _check_run(arguments.run, ())
     from aullava.config.load import resolve_elsewhere
@@ -140,6 +143,11 @@ def _score(arguments: argparse.Namespace, split: Literal["val", "test"]) -> int:
     strategy = _check_run(arguments.run, arguments.overrides).strategy
     if launch.needed(strategy):
         return launch.run_processes(strategy.devices, arguments.words)
+    if split == "test" and arguments.blind:
+        from aullava.blind import run_blind
+
+        print(run_blind(arguments.run, arguments.overrides), end="")
+        return 0
     from aullava.jobs import evaluate
 
     _print_scores(evaluate(arguments.run, split, arguments.overrides))

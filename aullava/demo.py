@@ -87,11 +87,12 @@ def score_rows(scores: Mapping[str, float], dataset: str, metric: str) -> dict[s
     """
     wanted = {"AU-LLaVA": f"test/{dataset}/"}
     wanted |= {title: f"baseline/{name}/{dataset}/" for name, title in BASELINES.items()}
-    rows = {title: _below(scores, prefix) for title, prefix in wanted.items()}
+    rows = {title: below(scores, prefix) for title, prefix in wanted.items()}
     return {title: found for title, found in rows.items() if f"{metric}_macro" in found}
 
 
-def _below(scores: Mapping[str, float], prefix: str) -> dict[str, float]:
+def below(scores: Mapping[str, float], prefix: str) -> dict[str, float]:
+    """The scores whose names begin with `prefix`, by the rest of the name."""
     return {key.removeprefix(prefix): value for key, value in scores.items() if key.startswith(prefix)}
 
 

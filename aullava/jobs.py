@@ -39,7 +39,7 @@ from aullava.training.callbacks.hparams import log_final
 from aullava.training.checkpoint import chosen_validation, load_weights, save_weights
 from aullava.training.errors import RunError
 from aullava.training.module import AULightningModule
-from aullava.training.processes import Processes, joined
+from aullava.training.processes import Processes, joined, threads_of
 from aullava.training.run_folder import (
     EVENTS,
     RESULT,
@@ -167,7 +167,8 @@ def evaluate(run: Path, split: Literal["val", "test"], overrides: Sequence[str] 
         preprocess = module.collator.preprocess
         assert isinstance(preprocess, ImagePreprocessor)
         baselines = Baselines(module.model.vision, preprocess)
-        scores |= baseline_scores(baselines, data)
+        with threads_of(config.strategy.devices):
+            scores |= baseline_scores(baselines, data)
         save_probes(run, baselines.probes)
     update_result(run, scores)
     keep_findings(data, run)

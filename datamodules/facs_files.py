@@ -47,4 +47,3 @@ def read_facs(path: Path) -> dict[int, float]:
             raise DatasetError(f"{origin}: AU{unit:g} stands twice: take one of the two rows out")
         found[int(unit)] = intensity
     return found
-

@@ -1,4 +1,4 @@
-"""A run on a dataset that it never saw, and for groups of people, on the command line."""
+"""A run on a dataset it never saw, on shuffled pictures, and for groups of people, on the command line."""
 
 from __future__ import annotations
 
@@ -61,6 +61,31 @@ def test_another_dataset_is_asked_about_what_both_know(
     assert {key: result[key] for key in own} == own
     scores = {key.split("/")[2] for key in result if key.startswith("cross/synthetic_disfa.presence/")}
     assert {"f1_macro", "thresholded_f1_macro", "always_present_f1_macro", "support"} <= scores
+
+
+def test_blind_stands_beside_the_test_and_moves_no_label(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """How many faces show a unit stays, and answers to shuffled pictures are not kept."""
+    own = {key: value for key, value in _result(run).items() if not key.startswith("blind/")}
+    kept = contents(run / "answers")
+    capsys.readouterr()
+    assert main(["test", str(run), "--blind"]) == 0
+    printed = capsys.readouterr().out
+    assert all(title in printed for title in ("own pictures", "shuffled", "F1 x 100"))
+    result = _result(run)
+    assert {key: result[key] for key in own} == own
+    assert contents(run / "answers") == kept
+    for code in BP4D_AUS:
+        assert (
+            result[f"blind/synthetic_bp4d/positives/{code}"]
+            == result[f"test/synthetic_bp4d/positives/{code}"]
+        )
+
+
+def test_blind_is_for_its_own_people(run: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = _refused(["test", str(run), "--blind", *_other(home, "synthetic_disfa")], run, capsys)
+    assert "--blind asks about the run's own test people" in said
 
 
 def test_everybody_is_tested_who_is_new(run: Path, home: Path) -> None:

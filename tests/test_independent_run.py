@@ -18,9 +18,7 @@ from tests.source_tree import REPOSITORY
 ABLATION = str(REPOSITORY / "experiments" / "ablation" / "independent.yaml")
 
 
-def test_independent_answers_from_fit_to_predict(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_independent_answers_from_fit_to_predict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["model=tiny", *written(["bp4d", "disfa", "feafa"], tmp_path), *quick(tmp_path)]
     assert main(["fit", ABLATION, *words]) == 0
     run = tmp_path / "runs" / "independent" / "1"

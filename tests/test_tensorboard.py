@@ -79,14 +79,11 @@ def test_scalars(events: EventAccumulator, home: Path) -> None:
 
 def test_pictures(events: EventAccumulator) -> None:
     images = set(events.Tags()["images"])
-    assert (
-        images
-        == {
-            *(f"faces/{name}" for name in DECIDED),  # and not the one that was withheld
-            *(f"together/{name}" for name in DECIDED),
-            *(f"reliability/{name}" for name in ("synthetic_bp4d", DERIVED)),
-        }
-    )
+    assert images == {
+        *(f"faces/{name}" for name in DECIDED),  # and not the one that was withheld
+        *(f"together/{name}" for name in DECIDED),
+        *(f"reliability/{name}" for name in ("synthetic_bp4d", DERIVED)),
+    }
     for tag in images:
         found = events.Images(tag)
         assert len(found) == 2

@@ -117,6 +117,17 @@ def joined(strategy: StrategyConfig, accelerator: str) -> Iterator[Processes]:
     dist.destroy_process_group()  # not after an error: it would wait for partners that are gone
 
 
+@contextmanager
+def threads_of(count: int) -> Iterator[None]:
+    """Compute on the threads of `count` processes of this machine; the others have nothing to do now."""
+    own = torch.get_num_threads()
+    torch.set_num_threads(own * count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(own)
+
+
 def device_of(accelerator: str) -> torch.device:
     """The device of this process.
 

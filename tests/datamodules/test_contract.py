@@ -104,6 +104,20 @@ def test_every_part_gives_samples_of_the_contract(name: str, module: AUDataModul
             assert all(sample.scale.allows(float(value)) for value in known)
 
 
+def test_pictures_that_are_dealt_out_change_places_and_labels_stay(module: AUDataModule) -> None:
+    rows = module.rows("test")
+    before = [module.sample(row) for row in rows]
+    module.deal_out(rows, seed=0)
+    after = [module.sample(row) for row in rows]
+    for own, other in zip(before, after, strict=True):
+        assert (own.sample_id, own.subject) == (other.sample_id, other.subject)
+        assert np.array_equal(own.labels, other.labels)
+    shown = sorted(sample.image.tobytes() for sample in after)
+    assert shown == sorted(sample.image.tobytes() for sample in before)
+    dealt = np.random.default_rng(0).permutation(len(rows))
+    assert all(np.array_equal(after[k].image, before[place].image) for k, place in enumerate(dealt))
+
+
 def test_every_face_stands_in_one_part_and_every_person_too(module: AUDataModule) -> None:
     rows = {part: module.rows(part) for part in PARTS}
     assert all(rows.values())

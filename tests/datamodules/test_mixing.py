@@ -165,9 +165,7 @@ def test_temperature_follows_the_training_faces(settings_of: Small) -> None:
     assert Mixture(members, LOADING).shares() == (0.5, 0.5)
 
 
-def test_training_faces_are_looked_up_once(
-    pair: list[AUDataModule], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_training_faces_are_looked_up_once(pair: list[AUDataModule], monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two million rows that takes a while, and every checkpoint asks for the shares."""
     mixture = Mixture(pair, LOADING, MixtureSettings(temperature=2))
     mixture.setup("fit")

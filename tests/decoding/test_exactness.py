@@ -73,9 +73,7 @@ def test_a_thousand_faces(run: Path, member: int) -> None:
 def tied(one: Answer, other: Answer) -> bool:
     """Two choices equally likely to the last bits of fp32; one slot in ten thousand was: p = 0.5000000."""
     first = int((one.values != other.values).argmax())
-    np.testing.assert_allclose(
-        one.slot_probs[: first + 1], other.slot_probs[: first + 1], rtol=0, atol=1e-5
-    )
+    np.testing.assert_allclose(one.slot_probs[: first + 1], other.slot_probs[: first + 1], rtol=0, atol=1e-5)
     return True
 
 

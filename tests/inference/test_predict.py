@@ -123,9 +123,7 @@ def test_formats_and_units_that_are_wanted(run: Path, faces: Path, tmp_path: Pat
     near(few, [{name: row[name] for name in few[0]} for row in whole])
 
 
-def test_a_picture_alone_or_among_others_or_in_another_order(
-    run: Path, faces: Path, tmp_path: Path
-) -> None:
+def test_a_picture_alone_or_among_others_or_in_another_order(run: Path, faces: Path, tmp_path: Path) -> None:
     together = predict(run, tmp_path / "all", faces)
     files = [row["file"] for row in together]
     backwards = predict(run, tmp_path / "back", *files[::-1], "--batch-size", "2")
@@ -311,9 +309,7 @@ def test_a_video_that_was_cut_off(
     assert f"it ends after {len(rows)} of the {FRAMES} frames" in capsys.readouterr().err
 
 
-def test_a_picture_without_a_face(
-    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_picture_without_a_face(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (160, 160, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
     words = ["predict", str(run), str(tmp_path / "noise.png"), "--detector", "yunet"]

@@ -1,0 +1,65 @@
+"""`aullava test RUN --blind`: what a run scores when every test face is shown the picture of another one.
+
+A model that looks at the picture falls to what a constant answer scores; one that knows by heart how often
+something is to be seen stays where it was.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from aullava.config.load import resolve
+from aullava.demo import BASELINES, METRICS, below
+from aullava.evaluation.tables import text_table
+from aullava.jobs import refuse_unfinished, score
+from aullava.parts import ready_data
+from aullava.training.processes import joined
+from aullava.training.run_folder import known_result, update_result
+from aullava.vocabulary import vocabulary
+from datamodules.base import AUDataModule
+
+BLIND: Final = "blind"
+"""Of the names of these scores in a result."""
+
+
+def run_blind(run: Path, overrides: Sequence[str] = ()) -> str:
+    """Test a run on shuffled pictures; scores join its result.json as ``blind/<dataset>/<score>``.
+
+    Args:
+        run: its folder.
+        overrides: changes of the run's config, as on the command line.
+
+    Returns:
+        What is printed: tables beside the scores of an earlier test, if there was one, and its constants;
+        nothing in a process that does not write.
+
+    Raises:
+        RunError: the run was not fitted to its end.
+    """
+    config = resolve(run / "config.yaml", overrides, vocabulary()).config
+    with joined(config.strategy, config.trainer.accelerator) as processes:
+        refuse_unfinished(run)
+        data = ready_data(config, "test", processes)
+        for number, dataset in enumerate(data.datasets):
+            dataset.deal_out(dataset.rows("test"), config.seed + number)
+        scores = score(config, run, data, "test").scores
+    if not processes.writes:
+        return ""
+    update_result(run, {key.replace("test", BLIND, 1): value for key, value in scores.items()})
+    known = {key: math.nan if value is None else value for key, value in known_result(run).items()}
+    return "".join(_tables(known, member) for member in data.members)
+
+
+def _tables(known: Mapping[str, Any], member: AUDataModule) -> str:
+    """The scores of one dataset: with its own pictures, with shuffled ones, and of constant answers."""
+    rows = {"own pictures": f"test/{member.name}/", "shuffled": f"{BLIND}/{member.name}/"}
+    rows |= {title: f"baseline/{name}/{member.name}/" for name, title in BASELINES.items()}
+    found = f"\n{member.name}: {member.coded_scale().value}\n"
+    for metric in METRICS[member.coded_scale()]:
+        scores = {title: below(known, prefix) for title, prefix in rows.items()}
+        shown = {title: one for title, one in scores.items() if f"{metric}_macro" in one}
+        found += "\n" + text_table(shown, member.asked_aus, metric)
+    return found
