@@ -27,6 +27,9 @@ NOTES: Final = "AULLAVA_NOTES"
 """Environment variable: the folder in which each process leaves what it wants to be said."""
 PARENT: Final = "AULLAVA_PARENT"
 """Environment variable: file descriptor of a pipe that ends when the process that launched is gone."""
+THREADS: Final = "OMP_NUM_THREADS"
+"""Environment variable: threads of one process. Left alone, each process would take as many as there are cores;
+threads that wait for each other on shared cores can take many times as long as one."""
 FORWARDED: Final = (signal.SIGTERM, signal.SIGUSR1)
 EXIT_PREEMPTED: Final = 143
 GRACE: Final = 5.0
@@ -159,10 +162,12 @@ def _command(words: Sequence[str]) -> list[str]:
 
 
 def _environment(rank: int, count: int, port: int, notes: str, alive: int) -> dict[str, str]:
-    """What the process of one rank finds."""
+    """What the process of one rank finds; of the cores its share, unless the user has said otherwise."""
+    threads = {THREADS: max(1, len(os.sched_getaffinity(0)) // count)}
     where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, NOTES: notes, PARENT: alive}
     place = {"RANK": rank, "LOCAL_RANK": rank, "GROUP_RANK": 0, "WORLD_SIZE": count, **where}
-    return {**os.environ, **{key: str(value) for key, value in place.items()}}
+    found = {**threads, **os.environ, **place}
+    return {key: str(value) for key, value in found.items()}
 
 
 def _free_port() -> int:

@@ -46,6 +46,17 @@ def test_all_is_well(tmp_path: Path) -> None:
     assert (code, said) == (0, "")
 
 
+def test_the_processes_share_the_cores_or_do_as_they_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = "assert os.environ['OMP_NUM_THREADS'] == {!r}, os.environ['OMP_NUM_THREADS']"
+    share = max(1, len(os.sched_getaffinity(0)) // 2)
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert _run(body.format(str(share)), tmp_path)[:2] == (0, "")
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert _run(body.format("7"), tmp_path)[:2] == (0, "")
+
+
 def test_the_first_that_fails_is_heard_and_the_rest_is_ended(tmp_path: Path) -> None:
     body = "if rank == 1: note('it was me'); sys.exit(2)\ntime.sleep(0.3); note('lost you'); time.sleep(90)"
     code, said, seconds = _run(body, tmp_path)
