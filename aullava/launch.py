@@ -28,8 +28,8 @@ NOTES: Final = "AULLAVA_NOTES"
 PARENT: Final = "AULLAVA_PARENT"
 """Environment variable: file descriptor of a pipe that ends when the process that launched is gone."""
 THREADS: Final = "OMP_NUM_THREADS"
-"""Environment variable: threads of one process. Left alone, each would take as many as there are cores; threads
-that wait for each other on shared cores can take many times as long as one."""
+"""Environment variable: threads of one process. Left alone, each would take as many as there are cores, and
+threads that wait for each other on shared cores can take many times as long as one."""
 FORWARDED: Final = (signal.SIGTERM, signal.SIGUSR1)
 EXIT_PREEMPTED: Final = 143
 GRACE: Final = 5.0
