@@ -133,8 +133,12 @@ class Verification:
     def _until(self, rows: int, done: int, later: bool) -> int:
         """Up to which position the next pass reads: the end, or the next slot."""
         first, last = self.table.between(done + 1, self._end)
+        if first == last:
+            return self._end
+        # What stands behind the last slot takes a pass too, if anybody wants to know about it.
+        passes = last - first + (self.table.positions[-1] < self._end)
         again = self.experience.share(later)
-        if first == last or self.cost.drafts_pay(rows, last - first, self._end - max(done, 0), again):
+        if self.cost.drafts_pay(rows, passes, self._end - max(done, 0), again):
             return self._end
         return self.table.positions[first]
 

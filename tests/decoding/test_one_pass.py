@@ -241,9 +241,9 @@ def test_parts_split_where_reading_again_costs_more_than_a_pass(
 
 def test_large_batches_go_from_slot_to_slot() -> None:
     cost = PassCost(16.0)
-    assert cost.drafts_pay(rows=1, slots=12, tokens=79, again=0.5)
-    assert not cost.drafts_pay(rows=64, slots=12, tokens=79, again=0.5)
-    assert cost.drafts_pay(rows=64, slots=12, tokens=79, again=0.01)
+    assert cost.drafts_pay(rows=1, passes=12, tokens=79, again=0.5)
+    assert not cost.drafts_pay(rows=64, passes=12, tokens=79, again=0.5)
+    assert cost.drafts_pay(rows=64, passes=12, tokens=79, again=0.01)
 
 
 def test_a_pass_costs_what_the_benchmark_measured() -> None:
