@@ -25,9 +25,7 @@ _KINDS = {"linear": "linear", "gelu": "mlp"}
 """`projector_hidden_act` of a LLaVA -> projector.kind."""
 
 
-def import_folder(
-    name: str, adapter: Path | None, experiment: Path | None, overrides: Sequence[str]
-) -> Path:
+def import_folder(name: str, adapter: Path | None, experiment: Path | None, overrides: Sequence[str]) -> Path:
     """Make a run of a folder.
 
     Args:

@@ -162,9 +162,7 @@ def join_parts(path: Path, size: int) -> tuple[int, str]:
     with ExitStack() as opened:
         draft = opened.enter_context(whole_file(path))
         out = opened.enter_context(draft.open("w", newline="", encoding="utf-8"))
-        readers = [
-            csv.reader(opened.enter_context(one.open(newline="", encoding="utf-8"))) for one in parts
-        ]
+        readers = [csv.reader(opened.enter_context(one.open(newline="", encoding="utf-8"))) for one in parts]
         headers = [next(reader) for reader in readers]
         writer: Any = csv.writer(out, lineterminator="\n")
         writer.writerow(headers[0])

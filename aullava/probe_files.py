@@ -51,9 +51,7 @@ class KeptProbes:
         probes = [_read(path) for path in sorted((run / PROBES).glob("*.safetensors"))]
         return cls(probes) if probes else None
 
-    def guess(
-        self, features: Tensor, aus: Sequence[str], scale: Scale
-    ) -> npt.NDArray[np.float32] | None:
+    def guess(self, features: Tensor, aus: Sequence[str], scale: Scale) -> npt.NDArray[np.float32] | None:
         """Values float32 [B, A]; None if no probe reads all of the Action Units on this scale."""
         width = features[0].numel()
         for probe in self.probes:

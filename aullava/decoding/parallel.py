@@ -70,9 +70,7 @@ class Parallel(OnePass):
     def _decided(self, hidden: Tensor, table: BranchTable) -> Tensor:
         return table.decisions(self.model.scored(hidden, table.columns))
 
-    def _certified(
-        self, hidden: Tensor, table: BranchTable, decisions: Tensor, used: Tensor
-    ) -> list[bool]:
+    def _certified(self, hidden: Tensor, table: BranchTable, decisions: Tensor, used: Tensor) -> list[bool]:
         """Whether free greedy decoding would have taken every one of the decisions that were used."""
         rows, where = used.flatten(1).nonzero(as_tuple=True)
         likeliest = self.model.judged(hidden[rows, where][None], table.columns)[0][0]

@@ -103,9 +103,7 @@ class SlotTable:
         elif len(self.steps) < 3 * len(self.grammar.aus):  # no digit before the point
             amounts = amounts.clip(max=99)
         place = {au: column for column, au in enumerate(self.grammar.aus)}
-        digits = [
-            amounts[:, place[step.slot.au]] // WORTH[step.slot.role] % 10 for step in self.steps
-        ]
+        digits = [amounts[:, place[step.slot.au]] // WORTH[step.slot.role] % 10 for step in self.steps]
         return torch.from_numpy(np.stack(digits, axis=1)).to(self.ids.device)
 
     def decisions(self, choices: Tensor, scores: Tensor) -> list[Decision]:

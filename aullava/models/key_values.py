@@ -95,9 +95,7 @@ class KeyValues(Cache):
         """
         return KeyValues(
             [
-                RoomyLayer(
-                    one.length + room, (one.keys[:, :, : one.length], one.values[:, :, : one.length])
-                )
+                RoomyLayer(one.length + room, (one.keys[:, :, : one.length], one.values[:, :, : one.length]))
                 for one in self.layers
             ]
         )

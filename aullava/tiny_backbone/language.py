@@ -8,16 +8,18 @@ amounts. So it learns the formats, the scales, and to answer from what stands in
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from aullava.text.batch import UNSUPERVISED
 from aullava.tiny_backbone.learning import Schedule, learn
 from aullava.tiny_backbone.texts import TextBatch, Texts
+from aullava.training.processes import Processes
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,8 @@ class LanguageRecipe:
 
 def build_llm(recipe: LanguageRecipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
     """A LLaMA with random weights."""
-    return LlamaForCausalLM(
+    build: Any = AutoModelForCausalLM.from_config  # transformers does not annotate it
+    model = build(
         LlamaConfig(
             vocab_size=len(tokenizer),
             hidden_size=recipe.hidden,
@@ -72,16 +75,33 @@ def build_llm(recipe: LanguageRecipe, tokenizer: PreTrainedTokenizerFast) -> Lla
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
-        )
+        ),
+        attn_implementation="eager",  # the other kernel is slow to learn with on a CPU, see `masked.Block`
     )
+    assert isinstance(model, LlamaForCausalLM)
+    return model
 
 
-def train_llm(tokenizer: PreTrainedTokenizerFast, recipe: LanguageRecipe, seed: int = 0) -> LlamaForCausalLM:
-    """Learn the language model from texts alone."""
+def train_llm(
+    tokenizer: PreTrainedTokenizerFast,
+    recipe: LanguageRecipe,
+    seed: int = 0,
+    processes: Processes | None = None,
+) -> LlamaForCausalLM:
+    """Learn the language model from texts alone.
+
+    Args:
+        tokenizer: its own.
+        recipe: sizes and schedule.
+        seed: of weights, texts and impressions.
+        processes: that learn together, each from texts of its own; None: this one alone.
+    """
+    mine = processes or Processes()
     torch.manual_seed(seed)
     model = build_llm(recipe, tokenizer)
+    part = replace(recipe, batch_size=max(1, recipe.batch_size // mine.size))
     for number, cycle in enumerate(recipe.cycles):
-        study(model, Texts(tokenizer, seed + number), recipe, cycle)
+        study(model, Texts(tokenizer, seed + number + 1000 * mine.rank), part, cycle)
     return model
 
 

@@ -1,4 +1,4 @@
-"""How both parts of the tiny backbone learn: AdamW, warm-up, cosine."""
+"""How both parts of the tiny backbone learn: AdamW, warm-up, cosine, in one process or several."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Final
 
 import torch
 from torch import Tensor, nn
+
+from aullava.training.processes import mean_gradients
 
 SMOOTHING: Final = 0.02
 """Share of a step's loss in the running loss that is printed."""
@@ -56,6 +58,7 @@ def learn(name: str, model: nn.Module, losses: Iterator[tuple[Tensor, float]], s
     for step, (loss, shown) in zip(range(schedule.steps), losses, strict=False):
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
+        mean_gradients(model)
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         rates.step()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -31,3 +32,45 @@ def test_the_recipe_writes_a_backbone(tmp_path: Path, monkeypatch: pytest.Monkey
     pixels = load_preprocessor(str(tmp_path / "tiny" / "vision"))([draw_face(0, 0, 0, 96)[0]])
     assert model.encode_images(pixels).shape == (1, 64, llm.config.hidden_size)
     assert len(load_tokenizer(str(tmp_path / "tiny" / "llm"))) == llm.config.vocab_size
+
+
+MEAN = """
+import torch
+from torch import distributed as dist, nn
+from aullava.training.processes import mean_gradients
+
+dist.init_process_group("gloo")
+model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+model[0].weight.grad = torch.arange(4.0).view(2, 2) * (1 + 2 * dist.get_rank())
+model[1].bias.grad = torch.tensor([10.0 * dist.get_rank()])
+mean_gradients(model)
+assert model[0].weight.grad.tolist() == [[0, 2], [4, 6]], model[0].weight.grad
+assert model[1].bias.grad.tolist() == [5], model[1].bias.grad
+assert model[1].weight.grad is None
+"""
+
+
+def test_two_processes_learn_from_the_mean_of_their_gradients(tmp_path: Path) -> None:
+    script = tmp_path / "mean.py"
+    script.write_text(MEAN)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run([*torchrun, str(script)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_two_processes_write_one_backbone(tmp_path: Path) -> None:
+    """Real processes: the faces are drawn once, and what both learned is written once."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    script = tmp_path / "recipe.py"
+    script.write_text(
+        "from aullava.tiny_backbone import __main__ as recipe\n"
+        "recipe.OTHER_PEOPLE, recipe.FACES_EACH = 2, 40\n"
+        "if __name__ == '__main__':\n    recipe.main()\n"
+    )
+    words = ["--out", str(tmp_path / "tiny"), "--faces", str(tmp_path / "faces"), "--steps", "2", "2"]
+    done = subprocess.run([*torchrun, str(script), *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "faces").iterdir())) == 1
+    assert load_vision(str(tmp_path / "tiny" / "vision"), -1).num_tokens == 64
+    assert load_llm(str(tmp_path / "tiny" / "llm")).config.vocab_size > 0

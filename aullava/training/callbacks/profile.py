@@ -73,9 +73,7 @@ class StepProfile(Callback):
         """The guards have looked at the gradients."""
         self._ends("rest")
 
-    def on_before_zero_grad(
-        self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer
-    ) -> None:
+    def on_before_zero_grad(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """What came before belongs to nobody."""
         self._ends("rest")
 
