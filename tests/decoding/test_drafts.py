@@ -200,11 +200,15 @@ class Told(Drafts):
 
 
 @pytest.mark.parametrize("order", [Order.DEFINITIONS_FIRST, Order.IMAGE_FIRST])
-@pytest.mark.parametrize("form", [AnswerForm.NAMED, AnswerForm.COMPACT])
+@pytest.mark.parametrize(
+    ("form", "attention"),
+    [(AnswerForm.NAMED, "sdpa"), (AnswerForm.NAMED, "eager"), (AnswerForm.COMPACT, "sdpa")],
+)
 def test_a_digit_in_doubt_shows_the_one_behind_it(
     backbone: Backbone,
     model: FaceLanguageModel,
     form: AnswerForm,
+    attention: str,
     order: Order,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -214,6 +218,7 @@ def test_a_digit_in_doubt_shows_the_one_behind_it(
     """
     always(monkeypatch, True)
     monkeypatch.setattr("aullava.decoding.one_pass.Drafts", Told)
+    monkeypatch.setattr(model.llm.config, "_attn_implementation", attention)
     asking = build_collator(backbone, form, order=order)
     samples = faces(8, AUS, Scale.INTENSITY)
     wanted = answer_prompts(model, asking, asking.prompts(samples))
