@@ -43,16 +43,16 @@ class PassCost:
         weights = WEIGHTS.get(f"{device}, half" if half else device, OTHER_DEVICE)
         return cls(weights + LAUNCH_WORK / max(parameters, 1))
 
-    def drafts_pay(self, rows: int, slots: int, tokens: int, again: float) -> bool:
+    def drafts_pay(self, rows: int, passes: int, tokens: int, again: float) -> bool:
         """Whether reading all that is drafted is expected to cost less than one pass for each slot.
 
         Args:
             rows: answers in the batch.
-            slots: decisions left.
+            passes: how many one for each slot would be.
             tokens: tokens left in each answer.
             again: the share of the tokens that are expected to be read a second time.
         """
-        return (slots - 1) * self.overhead >= rows * tokens * again
+        return (passes - 1) * self.overhead >= rows * tokens * again
 
 
 @dataclass(slots=True)

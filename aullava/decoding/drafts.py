@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
@@ -32,6 +33,32 @@ class Reader(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A digit that may turn out otherwise than drafted, and then takes the one behind it with it.
+
+    Attributes:
+        slot: of the digit; the slot behind it belongs to the same value.
+        choices: [B] int64, what else it may be.
+    """
+
+    slot: int
+    choices: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Answers to begin with.
+
+    Attributes:
+        choices: [B, S] int64.
+        doubt: the most doubtful digit among those before the last one of their value; None: nothing is known.
+    """
+
+    choices: Tensor
+    doubt: Doubt | None = None
+
+
 class Drafts:
     """Drafts the answers to one question, and learns from what they turn out to be.
 
@@ -46,11 +73,13 @@ class Drafts:
         self.table = table
         self.habits = Habits(table)
         self._motion = Motion(table)
+        last = torch.ones_like(table.is_first).index_fill_(0, table.before[~table.is_first], False)
+        self._followed = table.before[last & ~table.is_first]
         self._video: str | None = None
         self._frames: Frames | None = None
 
-    def begin(self, rows: int, guess: Values | None, video: str | None) -> Tensor:
-        """Choices [B, S] for B faces.
+    def begin(self, rows: int, guess: Values | None, video: str | None) -> Draft:
+        """A draft for B faces.
 
         Args:
             rows: B.
@@ -61,12 +90,15 @@ class Drafts:
             kept = self._frames.choices[-1:].expand(rows, -1)
             scores = self._motion.ahead(self._frames, self._readings(guess, rows))
             scores = scores.masked_fill(~self.table.is_open, -torch.inf)
-            return self.habits.follow(self.table.chosen(scores, (0, len(self.table.steps)), kept), kept)
-        return self.habits.draft(rows) if guess is None else self.table.choices_of(guess)
+            choices = self.table.chosen(scores, (0, len(self.table.steps)), kept)
+            choices = self.habits.follow(choices, kept)
+            return Draft(choices, self._doubt(scores, choices))
+        self.habits.turn_away()
+        return Draft(self.habits.draft(rows) if guess is None else self.table.choices_of(guess))
 
     def learn(self, choices: Tensor, scores: Tensor, guess: Values | None, video: str | None) -> None:
         """Take note of the answers [B, S], and of the logits [B, S, C] that decided them."""
-        self.habits.learn(choices)
+        self.habits.learn(choices, frames=video is not None)
         if video is None:
             return
         scores = scores.masked_fill(~self.table.is_open, 0)
@@ -79,6 +111,18 @@ class Drafts:
     def forget(self) -> None:
         """Begin all videos anew: the weights have changed."""
         self._frames = None
+
+    def _doubt(self, scores: Tensor, choices: Tensor) -> Doubt | None:
+        """Where some row's drafted digit [B, S] is nearest to another, by the logits expected [B, S, C]."""
+        if not len(self._followed):
+            return None
+        drafted = choices[:, :, None]
+        others = scores.scatter(2, drafted, -torch.inf).max(dim=2)
+        margins = (scores.gather(2, drafted)[:, :, 0] - others.values)[:, self._followed]
+        # A digit that is not the likeliest hangs on the one before it, as 0 in "1.00" does.
+        margins = margins.masked_fill(margins < 0, torch.inf).amin(dim=0)
+        slot = int(self._followed[margins.argmin()])
+        return Doubt(slot, others.indices[:, slot])
 
     def _readings(self, guess: Values | None, rows: int) -> Tensor:
         """What moves as logits do, [B, A]: log-odds of presence, or amounts; 0 without a guess."""

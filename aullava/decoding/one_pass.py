@@ -48,7 +48,10 @@ class _Known:
 
     @property
     def rest(self) -> int:
-        """Tokens behind the beginning, those of the answer included."""
+        """Tokens behind the beginning, those of the answer included.
+
+        Its end is never read, so there is room for a digit in doubt.
+        """
         return len(self.question.ids) + len(self.question.table.grammar.steps)
 
 
@@ -159,10 +162,8 @@ class OnePass:
         table, question = known.question.table, known.question
         with evaluating(self.model):
             guess = None if self.reader is None else self.reader.guess(features, aus, scale)
-            drafts = known.drafts.begin(len(features), guess, video)
-            run = Verification(
-                self.model, question, drafts, known.drafts.habits, self._cost, known.experience
-            )
+            draft = known.drafts.begin(len(features), guess, video)
+            run = Verification(self.model, question, draft, known.drafts.habits, self._cost, known.experience)
             state = self._with_faces(known, features)
             if state is not None:
                 run.run(None, state)

@@ -3,6 +3,10 @@
 The logits at a slot hang on what stands before it alone. So the first slot that differs from its draft is
 decided for good, everything before it too, and everything behind it is a new draft. When nothing differs any
 more, the answer is the one that restricted greedy decoding writes token by token.
+
+Where a digit turns out otherwise, a pass says nothing about the one behind it. So of a digit in doubt the
+first pass also reads what else it may be, as a branch of one token that nothing else sees
+(`aullava.models.tree`); what the model would write behind it goes into the next draft.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import torch
 from torch import Tensor
 
 from aullava.decoding.cost import Experience, PassCost
+from aullava.decoding.drafts import Doubt, Draft
 from aullava.decoding.habits import Habits
 from aullava.decoding.slots import SlotTable, slot_positions
 from aullava.models.key_values import KeyValues
@@ -57,7 +62,7 @@ class Verification:
     Args:
         model: in eval mode.
         question: what is asked.
-        drafts: [B, S] choices to begin with.
+        draft: what to begin with.
         habits: draft the digits behind a corrected one.
         cost: of a pass.
         experience: of earlier batches; this one is added to it.
@@ -68,14 +73,14 @@ class Verification:
         certified: [B] bool, rows that free greedy decoding would have written to the letter; all false
             without `certify`.
         passes: [B] int64, passes that each row took part in.
-        tokens: answer tokens read by all rows together.
+        tokens: answer tokens read by all rows together, those of doubts among them.
     """
 
     def __init__(
         self,
         model: FaceLanguageModel,
         question: Question,
-        drafts: Tensor,
+        draft: Draft,
         habits: Habits,
         cost: PassCost,
         experience: Experience,
@@ -86,15 +91,17 @@ class Verification:
         self.habits = habits
         self.cost = cost
         self.experience = experience
-        rows, slots = drafts.shape
-        self.choices = drafts.clone()
-        self.scores = torch.zeros(rows, slots, self.table.ids.shape[1], device=drafts.device)
+        rows, slots = draft.choices.shape
+        device = draft.choices.device
+        self.choices = draft.choices.clone()
+        self.scores = torch.zeros(rows, slots, self.table.ids.shape[1], device=device)
         length = len(self.table.grammar.steps)
-        self.certified = torch.full((rows,), question.certify, device=drafts.device)
-        self.passes = torch.zeros(rows, dtype=torch.int64, device=drafts.device)
+        self.certified = torch.full((rows,), question.certify, device=device)
+        self.passes = torch.zeros(rows, dtype=torch.int64, device=device)
         self.tokens = 0
         # The end of the sequence is never read; without a certificate, nothing behind the last slot is.
         self._end = length - 1 if question.certify else self.table.positions[-1]
+        self._doubt = draft.doubt if draft.doubt is not None and model.folds() else None
 
     @torch.no_grad()
     def run(self, features: Tensor | None, state: KeyValues) -> None:
@@ -106,16 +113,21 @@ class Verification:
         """
         rows = torch.arange(len(self.choices), device=self.choices.device)
         stop = self._until(len(rows), -1, later=False)
-        drafts = self.table.answer_ids(self.choices)[:, :stop]
+        drafts, paths = self.table.answer_ids(self.choices)[:, :stop], None
+        doubt = self._doubt if stop == self._end else None
+        if doubt is not None:
+            drafts, paths = self._with_doubt(drafts, doubt)
         question = self.question
         if features is None:
             ids = question.ids[question.face_end :]
             words = torch.cat([ids.expand(len(rows), -1), drafts], dim=1)
-            hidden = self.model.read_on(words, state)[:, len(ids) - 1 :]
+            hidden = self.model.read_on(words, state, paths)[:, len(ids) - 1 :]
         else:
-            hidden = self.model.read_questions(features, question.ids, question.image, drafts, state)
-        start = state.length - stop
+            hidden = self.model.read_questions(features, question.ids, question.image, drafts, state, paths)
+        start = state.length - drafts.shape[1]
         reads = [len(rows) * stop]
+        if doubt is not None:
+            hidden = self._without_doubt(hidden, doubt)
         waiting = list(self._parts(rows, self._settle(rows, hidden, 0), state, start))
         while waiting:
             later, waiting = waiting, []
@@ -127,14 +139,34 @@ class Verification:
                 reads[-1] += ids.numel()
                 done = self._settle(part.rows, hidden, part.done + 1)
                 waiting += self._parts(part.rows, done, part.state, start)
-        self.tokens = sum(reads)
+        self.tokens = len(rows) * drafts.shape[1] + sum(reads[1:])
         self._learn(reads)
+
+    def _with_doubt(self, drafts: Tensor, doubt: Doubt) -> tuple[Tensor, Tensor]:
+        """Drafts [B, k] with the doubtful digit's other choice behind them, and the paths [k + 1, 1]."""
+        ids = self.table.ids[doubt.slot, doubt.choices]
+        paths = torch.zeros(drafts.shape[1] + 1, 1, dtype=torch.int64, device=drafts.device)
+        paths[self.table.positions[doubt.slot] :] = 1
+        paths[-1] = 2
+        return torch.cat([drafts, ids[:, None]], dim=1), paths
+
+    def _without_doubt(self, hidden: Tensor, doubt: Doubt) -> Tensor:
+        """Hidden states [B, k + 2, H] without the last one, which says what would stand behind the doubt."""
+        behind = doubt.slot + 1
+        logits = self.model.scored(hidden[:, -1:], self.table.columns)
+        found = self.table.scores(logits, (behind, behind + 1)).argmax(dim=2)[:, 0]
+        self.habits.note(torch.full_like(found, behind), doubt.choices, found)
+        return hidden[:, :-1]
 
     def _until(self, rows: int, done: int, later: bool) -> int:
         """Up to which position the next pass reads: the end, or the next slot."""
         first, last = self.table.between(done + 1, self._end)
+        if first == last:
+            return self._end
+        # What stands behind the last slot takes a pass too, if anybody wants to know about it.
+        passes = last - first + (self.table.positions[-1] < self._end)
         again = self.experience.share(later)
-        if first == last or self.cost.drafts_pay(rows, last - first, self._end - max(done, 0), again):
+        if self.cost.drafts_pay(rows, passes, self._end - max(done, 0), again):
             return self._end
         return self.table.positions[first]
 

@@ -91,9 +91,15 @@ class AnswerPasses(nn.Module):
         return hidden[:, len(ids) - 1 :]
 
     @torch.no_grad()
-    def read_on(self, ids: Tensor, state: KeyValues) -> Tensor:
-        """Read more tokens [B, k] of every row; hidden states [B, k, H] after each."""
-        return self._hidden(self._words(ids), state)
+    def read_on(self, ids: Tensor, state: KeyValues, paths: Tensor | None = None) -> Tensor:
+        """Read more tokens [B, k] of every row; hidden states [B, k, H] after each.
+
+        Args:
+            ids: they.
+            state: of B rows, moved on by k.
+            paths: int64 [n, D], the branches that the last n of them belong to; None: they are one text.
+        """
+        return self._hidden(self._words(ids), state, paths)
 
     @torch.no_grad()
     def judged(self, hidden: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
