@@ -77,7 +77,7 @@ def export(run: Path, out: Path, dtype: str | None, verify: int, pictures: Seque
         with quiet():
             questions = [_question(collator, one) for one in asked]
             written = write_folder(model, collator, questions, kind, folder)
-            served = Served(folder, device)
+            served = Served(folder, device, config.llm.attention)
         save(_elsewhere(resolved), folder / SETTINGS)
         write_json(folder / CROPS, {name: _portable(one) for name, one in recorded_crops(run).items()})
         refuse_other_tokens(served, collator, asked, written)

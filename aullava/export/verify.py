@@ -94,13 +94,18 @@ class Served:
     Args:
         folder: from `write_folder`.
         device: where the model goes.
+        attention: the run's kernel, so that nothing but the folder can make a difference.
     """
 
-    def __init__(self, folder: Path, device: torch.device) -> None:
+    def __init__(self, folder: Path, device: torch.device, attention: str) -> None:
         build: Any = AutoProcessor  # its from_pretrained carries no types
         self.processor = build.from_pretrained(folder, local_files_only=True)
         model: Any = LlavaForConditionalGeneration.from_pretrained(
-            folder, local_files_only=True, dtype="auto", use_safetensors=True
+            folder,
+            local_files_only=True,
+            dtype="auto",
+            use_safetensors=True,
+            attn_implementation={"text_config": attention},
         )
         self.model = model.to(device).eval()
         self.image_id = int(model.config.image_token_id)

@@ -105,6 +105,6 @@ def exported(
     folder.mkdir(parents=True, exist_ok=True)
     with quiet():
         written = write_folder(model, collator, questions(collator), dtype, folder)
-        served = Served(folder, CPU)
+        served = Served(folder, CPU, model.llm.config._attn_implementation)
     refuse_other_tokens(served, collator, ASKED, written)
     return Outcome(written, served, verified(served, written, collator, ASKED, images, before))
