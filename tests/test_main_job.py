@@ -35,14 +35,13 @@ def result(run: Path) -> dict[str, float]:
     return found
 
 
-def test_it_reads_faces_about_as_well_as_a_linear_probe(result: dict[str, float]) -> None:
-    """What a demo of 900 steps holds; presence shall reach 0.75, experiments/README.md says how far it is."""
+def test_it_reads_faces_as_well_as_a_demo_shall(result: dict[str, float]) -> None:
     probe = result["baseline/linear_probe/synthetic_bp4d/f1_macro"]
-    assert result["test/synthetic_bp4d/f1_macro"] >= max(0.65, probe - 0.02)
+    assert result["test/synthetic_bp4d/f1_macro"] >= max(0.75, probe - 0.02)
     assert result["test/synthetic_disfa/f1_at_threshold_macro"] >= 0.70
-    assert result["test/synthetic_feafa/pcc_macro"] >= 0.68  # another processor rounds to other weights
+    assert result["test/synthetic_feafa/pcc_macro"] >= 0.70
     assert result["test/synthetic_feafa/mae_macro"] <= (
-        0.73 * result["baseline/always_zero/synthetic_feafa/mae_macro"]
+        0.70 * result["baseline/always_zero/synthetic_feafa/mae_macro"]
     )
 
 
