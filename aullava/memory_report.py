@@ -172,6 +172,7 @@ def _step(config: Config) -> tuple[Step, bool, int]:
         supervised=largest.learned,
         mixed=config.trainer.precision != "32-true",
         checkpointing=config.llm.gradient_checkpointing,
+        eager=config.llm.attention == "eager",
     )
     return step, known, largest.questions
 

@@ -77,7 +77,8 @@ class AUDataModule(LightningDataModule):
         self._labels_hash = ""  # the fingerprint of the index, if it came with it
         self._reopens = False  # whether another process finds the index in the cache
         self._split: Split | None = None
-        self._dealt: dict[int, int] = {}  # whose picture a row shows instead of its own
+        self.dealt: dict[int, int] = {}
+        """Row -> whose picture it shows instead of its own."""
 
     # What a dataset says about itself -----------------------------------------------------------------------
 
@@ -256,14 +257,17 @@ class AUDataModule(LightningDataModule):
 
     def picture(self, row: int) -> npt.NDArray[np.uint8]:
         """The picture of one row as it is shown: whole, or cropped, or from the prepared store."""
-        row = self._dealt.get(row, row)
+        row = self.dealt.get(row, row)
         place = str(self.index.places[row])
         return self.crops.picture(row, str(self.index.sample_ids[row]), lambda: self.load_image(place))
 
     def deal_out(self, rows: Sequence[int], seed: int) -> None:
-        """Show with each of some rows the picture of one of them, dealt out at random; labels stay."""
-        dealt = np.random.default_rng(seed).permutation(len(rows))
-        self._dealt = {row: rows[place] for row, place in zip(rows, dealt.tolist(), strict=True)}
+        """Show with each of some rows the picture of another one, dealt out at random; labels stay.
+
+        The other one may be of the same person. Of one row alone the picture stays.
+        """
+        order = np.random.default_rng(seed).permutation(np.asarray(rows)).tolist()
+        self.dealt = dict(zip(order, order[1:] + order[:1], strict=True))
 
     def training_sample(self, row: int, seed: int) -> AUSample:
         """The face of one row as training sees it."""

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from aullava.answer_records import kept_answers
 from aullava.cli import main
+from aullava.config.schema import Config
+from aullava.jobs import score
+from aullava.training.module import AULightningModule
 from datamodules.action_units import BP4D_AUS, DISFA_AUS
+from datamodules.mixture import Mixture
 from tests.tiny_runs import DEMO, POPULATION, contents, small
 
 SHARED = [code for code in DISFA_AUS if code in BP4D_AUS]
@@ -64,14 +68,24 @@ def test_another_dataset_is_asked_about_what_both_know(
 
 
 def test_blind_stands_beside_the_test_and_moves_no_label(
-    run: Path, capsys: pytest.CaptureFixture[str]
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """How many faces show a unit stays, and answers to shuffled pictures are not kept."""
+    """How many faces show a unit stays, none shows itself, and answers to shuffled pictures are not kept."""
+    asked: list[Mixture] = []
+
+    def watched(config: Config, run: Path, data: Mixture, split: Literal["val", "test"]) -> AULightningModule:
+        asked.append(data)
+        return score(config, run, data, split)
+
+    monkeypatch.setattr("aullava.blind.score", watched)
     own = {key: value for key, value in _result(run).items() if not key.startswith("blind/")}
     kept = contents(run / "answers")
     capsys.readouterr()
     assert main(["test", str(run), "--blind"]) == 0
     printed = capsys.readouterr().out
+    (dataset,) = asked[0].datasets
+    assert sorted(dataset.dealt) == sorted(dataset.rows("test")) == sorted(dataset.dealt.values())
+    assert all(row != other for row, other in dataset.dealt.items())
     assert all(title in printed for title in ("own pictures", "shuffled", "F1 x 100"))
     result = _result(run)
     assert {key: result[key] for key in own} == own

@@ -84,7 +84,7 @@ class PassCounts:
     Attributes:
         rows: answers.
         passes: passes that each answer took part in, added up; 1 is the least an answer can have.
-        tokens: answer tokens read, those read again included.
+        tokens: answer tokens read, those read again and those of doubts included.
         answer_tokens: answer tokens of the finished answers.
         certified: answers that free decoding would have written too.
     """

@@ -118,9 +118,12 @@ class Drafts:
             return None
         drafted = choices[:, :, None]
         others = scores.scatter(2, drafted, -torch.inf).max(dim=2)
-        margins = (scores.gather(2, drafted)[:, :, 0] - others.values)[:, self._followed]
-        # A digit that is not the likeliest hangs on the one before it, as 0 in "1.00" does.
-        margins = margins.masked_fill(margins < 0, torch.inf).amin(dim=0)
+        margins = scores.gather(2, drafted)[:, :, 0] - others.values
+        # A digit that is not the likeliest hangs on the one before it, and so does the 0 in "1.00".
+        decided = (margins < 0) | self.table.bound(choices)
+        margins = margins.masked_fill(decided, torch.inf)[:, self._followed].amin(dim=0)
+        if bool(margins.isinf().all()):
+            return None
         slot = int(self._followed[margins.argmin()])
         return Doubt(slot, others.indices[:, slot])
 

@@ -92,8 +92,13 @@ class SlotTable:
         """
         new = choices.clone()
         new[:, slice(*slots)] = scores.argmax(dim=2)
-        new[:, self._tied] = new[:, self._tied].masked_fill(new[:, self._units] == 1, 0)
-        return new
+        return new.masked_fill(self.bound(new), 0)
+
+    def bound(self, choices: Tensor) -> Tensor:
+        """Which choices of [B, S] can be nothing but 0, bool: the digits after "1."."""
+        found = torch.zeros_like(choices, dtype=torch.bool)
+        found[:, self._tied] = choices[:, self._units] == 1
+        return found
 
     def choices_of(self, values: npt.NDArray[np.float32]) -> Tensor:
         """The choices [B, S] of answers that give `values` [B, A], each on its scale; UNKNOWN is 0."""

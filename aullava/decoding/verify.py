@@ -63,7 +63,7 @@ class Verification:
         model: in eval mode.
         question: what is asked.
         draft: what to begin with.
-        habits: draft the digits behind a corrected one.
+        habits: draft the digits behind a corrected one, and are told what stands behind a doubtful one.
         cost: of a pass.
         experience: of earlier batches; this one is added to it.
 

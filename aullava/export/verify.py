@@ -94,7 +94,8 @@ class Served:
     Args:
         folder: from `write_folder`.
         device: where the model goes.
-        attention: the run's kernel, so that nothing but the folder can make a difference.
+        attention: the run's kernel, so that nothing but the folder makes a difference; loaded without a
+            word, transformers takes "sdpa", which rounds otherwise.
     """
 
     def __init__(self, folder: Path, device: torch.device, attention: str) -> None:

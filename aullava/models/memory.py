@@ -22,7 +22,8 @@ from aullava.models.adapters import add_lora
 
 GRADIENT, MOMENTS = 4, 8
 """Bytes per trained weight, which is fp32: its gradient; AdamW's two moments."""
-_ATTENTION: Final = "aullava_memory"
+_FUSED: Final = "aullava_memory_fused"
+_EAGER: Final = "aullava_memory_eager"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Step:
         supervised: of the others.
         mixed: whether products are computed in half precision.
         checkpointing: whether the inside of a block is computed again in the backward pass.
+        eager: whether attention keeps its weights, as "eager" does; every other kind is fused.
     """
 
     batch: int
@@ -55,6 +57,7 @@ class Step:
     supervised: int
     mixed: bool
     checkpointing: bool
+    eager: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +118,14 @@ def training_memory(
         adapter: what is trained on the language model.
         step: its sizes.
     """
-    whole = _language_model(config, dtype, adapter, int(config.num_hidden_layers))
+    attention = _EAGER if step.eager else _FUSED
+    whole = _language_model(config, dtype, adapter, int(config.num_hidden_layers), attention)
     trained = sum(tensor.numel() for tensor in whole.parameters() if tensor.requires_grad)
     trained += sum(tensor.numel() for tensor in projector.parameters())
     frozen = sum(tensor.nbytes for tensor in whole.parameters() if not tensor.requires_grad)
     blocks = max((one for one in whole.modules() if isinstance(one, nn.ModuleList)), key=len)
-    one, two = (_kept(_language_model(config, dtype, adapter, depth), projector, step) for depth in (1, 2))
+    shallow = (_language_model(config, dtype, adapter, depth, attention) for depth in (1, 2))
+    one, two = (_kept(llm, projector, step) for llm in shallow)
     per_block, further = two - one, int(config.num_hidden_layers) - 1
     activations = one + further * per_block
     if step.checkpointing:
@@ -144,16 +149,17 @@ def _halves(model: nn.Module) -> int:
     return sum(2 * one.weight.numel() for one in layers if not one.weight.requires_grad)
 
 
-def _language_model(config: Any, dtype: torch.dtype, adapter: Adapter, depth: int) -> Any:
+def _language_model(config: Any, dtype: torch.dtype, adapter: Adapter, depth: int, attention: str) -> Any:
     """The model with so many blocks, without memory."""
     shallow = copy.deepcopy(config)
     shallow.num_hidden_layers = depth
     if getattr(shallow, "layer_types", None):
         shallow.layer_types = shallow.layer_types[:depth]
-    AttentionInterface.register(_ATTENTION, _attention)
+    AttentionInterface.register(_FUSED, _fused)
+    AttentionInterface.register(_EAGER, _eager)
     auto: Any = AutoModelForCausalLM  # its from_config carries no types
     with torch.device("meta"):
-        llm = auto.from_config(shallow, attn_implementation=_ATTENTION).to(dtype).requires_grad_(False)
+        llm = auto.from_config(shallow, attn_implementation=attention).to(dtype).requires_grad_(False)
         if adapter.kind == "none":
             return llm.train()
         targets = list(adapter.targets)
@@ -222,8 +228,18 @@ class _Fused(torch.autograd.Function):
         return ctx.saved_tensors[0], ctx.saved_tensors[1], ctx.saved_tensors[2]
 
 
-def _attention(
+def _fused(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **options: Any
 ) -> tuple[Tensor, None]:
     """Attention in transformers' own form [B, T, H, D], without computing any."""
     return _Fused.apply(query, key, value).transpose(1, 2), None  # type: ignore[no-untyped-call]
+
+
+def _eager(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **options: Any
+) -> tuple[Tensor, None]:
+    """The same as two products, whose weights [B, H, T, T] are kept; its mask would add nothing to that."""
+    groups = query.shape[1] // key.shape[1]  # of queries that share keys and values
+    key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    weights = (query @ key.transpose(-1, -2)).softmax(-1, dtype=torch.float32).to(query.dtype)
+    return (weights @ value).transpose(1, 2), None

@@ -42,7 +42,7 @@ class Lessons:
 
 @dataclass(frozen=True, slots=True)
 class EncoderRecipe:
-    """Sizes and schedule of the tiny encoder; ours, chosen to learn in two hours on two CPU cores."""
+    """Sizes and schedule of the tiny encoder; ours; reckoned at two hours on two CPU cores."""
 
     image_size: int = 96
     patch_size: int = 12
@@ -114,12 +114,12 @@ def train_encoder(
         faces: uint8 RGB pictures [N, S, S, 3] (may be a memory map).
         recipe: Sizes and schedule.
         seed: Seed of weights, masks and order.
-        processes: that learn together, each from its share of every batch; None: this one alone.
+        processes: that learn together and share a step, each from faces of its own; None: this one alone.
     """
     mine = processes or Processes()
     torch.manual_seed(seed)
     encoder = build_encoder(recipe)
-    batch = recipe.batch_size // mine.size
+    batch = max(1, recipe.batch_size // mine.size)
     for number, lessons in enumerate(recipe.cycles, 1):
         width, layers = recipe.decoder_hidden, recipe.decoder_layers
         model = MaskedAutoencoder(encoder, width, layers, lessons.masked, lessons.blanked)

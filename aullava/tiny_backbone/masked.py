@@ -49,8 +49,10 @@ class MaskedAutoencoder(nn.Module):
         self.decoder = nn.Sequential(*(Block(width, heads) for _ in range(layers)), nn.LayerNorm(width))
         pixels = 3 * self.side**2
         self.to_pixels = nn.Linear(width, pixels)
-        self.blank = nn.Parameter(torch.zeros(3)) if blanked else None
-        self.own_pixels = nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, pixels))
+        self.blank: nn.Parameter | None = None
+        if blanked:
+            self.blank = nn.Parameter(torch.zeros(3))
+            self.own_pixels = nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, pixels))
 
     def forward(self, pixel_values: Tensor) -> Tensor:
         """Mean squared error of what is hidden: of the patches left out, plus of the blocks blanked.

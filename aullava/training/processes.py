@@ -119,9 +119,12 @@ def joined(strategy: StrategyConfig, accelerator: str) -> Iterator[Processes]:
 
 @contextmanager
 def threads_of(count: int) -> Iterator[None]:
-    """Compute on the threads of `count` processes of this machine; the others have nothing to do now."""
+    """Compute on the threads of `count` processes of this machine; the others have nothing to do now.
+
+    Never on more than there are cores for this process, unless it computes on more already.
+    """
     own = torch.get_num_threads()
-    torch.set_num_threads(own * count)
+    torch.set_num_threads(max(own, min(own * count, len(os.sched_getaffinity(0)))))
     try:
         yield
     finally:

@@ -159,12 +159,13 @@ def test_the_digit_nearest_to_another_is_in_doubt(collator: Collator) -> None:
     assert one_digit.begin(1, None, "clip").doubt is None
 
 
-def test_digits_that_hang_on_others_are_in_no_doubt(collator: Collator) -> None:
-    """Of 1.00 the tenths can be nothing but 0, whatever is likeliest there."""
+@pytest.mark.parametrize("nine", [20.0, -0.01])
+def test_digits_that_hang_on_others_are_in_no_doubt(collator: Collator, nine: float) -> None:
+    """Of 1.00 the tenths can be nothing but 0, whatever is likeliest there, by however little."""
     known = drafts(collator, Scale.INTENSITY)
     scores = standing(known, 0.25)
     scores[0, 3:6] = standing(known, 1.0)[0, 3:6]
-    scores[0, 4, 9] += 20
+    scores[0, 4, 9] = scores[0, 4, 0] + nine
     scores[0, 10, 1] += 2
     choices = scores.argmax(dim=2)
     choices[0, 4] = 0

@@ -27,9 +27,9 @@ def meta_projector(dim_in: int, dim_out: int) -> torch.nn.Module:
         return build_projector("linear", dim_in, dim_out)
 
 
-def real_step(adapter: Adapter, dtype: torch.dtype, mixed: bool) -> dict[str, int]:
+def real_step(adapter: Adapter, dtype: torch.dtype, mixed: bool, attention: str) -> dict[str, int]:
     """Bytes of a real step on the tiny model, as torch holds them."""
-    vision, llm = load_vision("tiny", -2, dtype), load_llm("tiny", dtype=dtype)
+    vision, llm = load_vision("tiny", -2, dtype), load_llm("tiny", attention, dtype)
     adapted = add_lora(llm, adapter.r, adapter.alpha, adapter.dropout, adapter.targets, adapter.kind)
     model = FaceLanguageModel(vision, build_projector("linear", vision.dim, 128), adapted).train()
     ids = torch.randint(5, 2000, (ROWS, LENGTH))
@@ -65,15 +65,16 @@ def real_step(adapter: Adapter, dtype: torch.dtype, mixed: bool) -> dict[str, in
     }
 
 
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize("dropout", [0.0, 0.05])
 @pytest.mark.parametrize("targets", [["q_proj", "v_proj"], ["all-linear"]])
 @pytest.mark.parametrize(("dtype", "mixed"), [(torch.float32, False), (torch.bfloat16, True)])
 def test_it_is_within_a_tenth_of_a_real_step(
-    dtype: torch.dtype, mixed: bool, targets: list[str], dropout: float
+    dtype: torch.dtype, mixed: bool, targets: list[str], dropout: float, attention: str
 ) -> None:
     adapter = Adapter("lora", 8, 16, dropout, targets)
-    real = real_step(adapter, dtype, mixed)
-    step = Step(ROWS, LENGTH, PLACES, ANSWER, mixed, checkpointing=False)
+    real = real_step(adapter, dtype, mixed, attention)
+    step = Step(ROWS, LENGTH, PLACES, ANSWER, mixed, checkpointing=False, eager=attention == "eager")
     config = load_llm("tiny").config
     told = training_memory(real["tower"], config, dtype, meta_projector(192, 128), adapter, step)
     for name in ("tower", "frozen", "trained", "gradients", "moments"):

@@ -112,6 +112,10 @@ def test_blanked_blocks_are_not_seen_and_are_asked_for(faces: Faces) -> None:
     handle.remove()
     assert torch.equal(read[0], read[1])
     assert loss != other
+    loss.backward()
+    asked = teacher.own_pixels.get_parameter("1.weight").grad  # what is read off a shown patch alone
+    assert asked is not None
+    assert asked.abs().max() > 0
 
 
 def test_the_blocks_attention_is_pytorchs_own() -> None:
