@@ -20,7 +20,6 @@ import json
 import platform
 import resource
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -63,6 +62,7 @@ from aullava.text.question import QuestionStyle
 from aullava.training.checkpoint import load_weights
 from aullava.vocabulary import vocabulary
 from benchmarks.kinds.independent import independent_way
+from benchmarks.place import commit, processor
 from datamodules.action_units import BP4D_AUS, FEAFA_AUS, UNKNOWN, Scale
 from datamodules.drawn_faces.scene import draw_face
 from datamodules.sample import AUSample
@@ -366,6 +366,8 @@ def main() -> None:
                 key = f"{section}{kind}/b{rows}/{name}" if rows else f"{section}{kind}/{name}"
                 found[key] = value
                 print(f"{key:<58}{value:>10.3g}{'' if chosen.small else judged(key, value)}", flush=True)
+            if rows:
+                found[f"{section}{kind}/b{rows}/commit"] = commit()
             keep(found | about(section), chosen.small)  # as it goes: a call may take long
 
 
@@ -385,13 +387,10 @@ def judged(key: str, value: float) -> str:
 
 def about(section: str) -> dict[str, Any]:
     """Machine, versions and commit, for the figures of one call."""
-    words = ["git", "describe", "--always", "--dirty"]
-    commit = subprocess.run(words, capture_output=True, text=True, check=False)
-    model = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
     return {
-        f"{section}machine": f"{platform.platform()}, {model[0].partition(': ')[2] if model else ''}",
+        f"{section}machine": f"{platform.platform()}, {processor()}",
         f"{section}torch": torch.__version__,
-        f"{section}commit": commit.stdout.strip(),
+        f"{section}commit": commit(),
         f"{section}peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }
 

@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -34,6 +33,7 @@ from aullava.evaluation.calibration import fit_calibration
 from aullava.evaluation.fold_scores import constant, fold_scores
 from aullava.evaluation.scores import ScoreBook
 from aullava.evaluation.thresholded import thresholded_answers
+from benchmarks.place import commit
 from datamodules.action_units import BP4D_AUS, Scale
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -117,12 +117,9 @@ def main(words: Sequence[str] | None = None) -> None:
     small = parser.parse_args(words).small
     shares = share_of_a_test(50 if small else 500, 1 if small else 3)
     seconds = intervals(15_000 if small else 150_000, 1 if small else 3)
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
     found: dict[str, Any] = {
         "machine": {"cpus": os.cpu_count(), "threads": os.environ.get("OMP_NUM_THREADS")},
-        "commit": commit.stdout.strip(),
+        "commit": commit(),
         "share_of_a_test": statistics.median(shares),
         "share_of_a_test_all": shares,
     }

@@ -16,9 +16,7 @@ import itertools
 import json
 import logging
 import os
-import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import warnings
@@ -37,6 +35,7 @@ import transformers
 from benchmarks.learning.scaling import measure_scaling
 from benchmarks.learning.shapes import SHAPES, Shape, asked, build_collator, token_counts, write_models
 from benchmarks.learning.ways import Ours, Peer, Way, saved_bytes
+from benchmarks.place import commit, processor
 from datamodules.action_units import Scale
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -132,19 +131,11 @@ def report_scaling(found: dict[str, Any]) -> None:
 
 def environment() -> dict[str, Any]:
     """With what it was measured, and how busy the machine was."""
-    words = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(words, capture_output=True, text=True, check=False)
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else _processor()
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else processor()
     versions = {one.__name__: one.__version__ for one in (torch, lightning, transformers, peft)}
     load = os.getloadavg()[0]
-    here = {"commit": commit.stdout.strip(), "device": device, "cores": os.cpu_count(), "load": load}
+    here = {"commit": commit(), "device": device, "cores": os.cpu_count(), "load": load}
     return here | versions
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def main() -> None:
