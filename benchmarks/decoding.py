@@ -62,7 +62,7 @@ from aullava.text.question import QuestionStyle
 from aullava.training.checkpoint import load_weights
 from aullava.vocabulary import vocabulary
 from benchmarks.kinds.independent import independent_way
-from benchmarks.place import commit, processor
+from benchmarks.shared.place import commit, processor
 from datamodules.action_units import BP4D_AUS, FEAFA_AUS, UNKNOWN, Scale
 from datamodules.drawn_faces.scene import draw_face
 from datamodules.sample import AUSample

@@ -33,7 +33,7 @@ from aullava.evaluation.calibration import fit_calibration
 from aullava.evaluation.fold_scores import constant, fold_scores
 from aullava.evaluation.scores import ScoreBook
 from aullava.evaluation.thresholded import thresholded_answers
-from benchmarks.place import commit
+from benchmarks.shared.place import commit
 from datamodules.action_units import BP4D_AUS, Scale
 
 RESULTS = Path(__file__).resolve().parent / "results"

@@ -35,7 +35,7 @@ import transformers
 from benchmarks.learning.scaling import measure_scaling
 from benchmarks.learning.shapes import SHAPES, Shape, asked, build_collator, token_counts, write_models
 from benchmarks.learning.ways import Ours, Peer, Way, saved_bytes
-from benchmarks.place import commit, processor
+from benchmarks.shared.place import commit, processor
 from datamodules.action_units import Scale
 
 RESULTS = Path(__file__).resolve().parent / "results"
