@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from aullava.config.load import resolve
-from aullava.demo import BASELINES, METRICS, below
+from aullava.demo import METRICS, score_rows
 from aullava.evaluation.tables import text_table
 from aullava.jobs import refuse_unfinished, score
 from aullava.parts import ready_data
@@ -53,13 +53,10 @@ def run_blind(run: Path, overrides: Sequence[str] = ()) -> str:
     return "".join(_tables(known, member) for member in data.members)
 
 
-def _tables(known: Mapping[str, Any], member: AUDataModule) -> str:
+def _tables(known: Mapping[str, float], member: AUDataModule) -> str:
     """The scores of one dataset: with its own pictures, with shuffled ones, and of constant answers."""
-    rows = {"own pictures": f"test/{member.name}/", "shuffled": f"{BLIND}/{member.name}/"}
-    rows |= {title: f"baseline/{name}/{member.name}/" for name, title in BASELINES.items()}
+    own = {"own pictures": "test", "shuffled": BLIND}
     found = f"\n{member.name}: {member.coded_scale().value}\n"
     for metric in METRICS[member.coded_scale()]:
-        scores = {title: below(known, prefix) for title, prefix in rows.items()}
-        shown = {title: one for title, one in scores.items() if f"{metric}_macro" in one}
-        found += "\n" + text_table(shown, member.asked_aus, metric)
+        found += "\n" + text_table(score_rows(known, member.name, metric, own), member.asked_aus, metric)
     return found

@@ -29,6 +29,7 @@ METRICS: Mapping[Scale, tuple[str, ...]] = {
     Scale.LEVEL: ("f1", "mae"),
     Scale.INTENSITY: ("pcc", "mae"),
 }
+OWN: Mapping[str, str] = {"AU-LLaVA": "test"}
 BASELINES: Mapping[str, str] = {
     PROBE: "linear probe",
     PRESENT: "always present",
@@ -77,22 +78,24 @@ def print_tables(data: Mixture, scores: Mapping[str, float]) -> None:
             print("\n" + text_table(rows, member.asked_aus, metric), end="")
 
 
-def score_rows(scores: Mapping[str, float], dataset: str, metric: str) -> dict[str, dict[str, float]]:
-    """The rows of one table: the model first, then the baselines that have this metric.
+def score_rows(
+    scores: Mapping[str, float], dataset: str, metric: str, own: Mapping[str, str] = OWN
+) -> dict[str, dict[str, float]]:
+    """The rows of one table: the model first, then the baselines, of each what has this metric.
 
     Args:
         scores: flat names of `aullava.jobs.evaluate` to values.
         dataset: registered name.
         metric: f1, mae or pcc.
+        own: title -> what the names of the model's own scores begin with.
     """
-    wanted = {"AU-LLaVA": f"test/{dataset}/"}
+    wanted = {title: f"{kind}/{dataset}/" for title, kind in own.items()}
     wanted |= {title: f"baseline/{name}/{dataset}/" for name, title in BASELINES.items()}
-    rows = {title: below(scores, prefix) for title, prefix in wanted.items()}
+    rows = {title: _below(scores, prefix) for title, prefix in wanted.items()}
     return {title: found for title, found in rows.items() if f"{metric}_macro" in found}
 
 
-def below(scores: Mapping[str, float], prefix: str) -> dict[str, float]:
-    """The scores whose names begin with `prefix`, by the rest of the name."""
+def _below(scores: Mapping[str, float], prefix: str) -> dict[str, float]:
     return {key.removeprefix(prefix): value for key, value in scores.items() if key.startswith(prefix)}
 
 

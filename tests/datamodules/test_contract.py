@@ -114,6 +114,10 @@ def test_pictures_that_are_dealt_out_change_places_and_labels_stay(module: AUDat
         assert np.array_equal(own.labels, other.labels)
     shown = sorted(sample.image.tobytes() for sample in after)
     assert shown == sorted(sample.image.tobytes() for sample in before)
+    assert all(
+        np.array_equal(sample.image, before[rows.index(module.dealt[row])].image)
+        for row, sample in zip(rows, after, strict=True)
+    )
     for seed in range(20):
         module.deal_out(rows, seed)
         assert all(module.dealt[row] != row for row in rows) or len(rows) == 1
