@@ -32,12 +32,14 @@ class Lessons:
         peak: highest learning rate.
         masked: share of the patches that are left out.
         blanked: share of the blocks inside the others that are blanked, at most.
+        edges: whether the strengths of edges are predicted beside pixels.
     """
 
     steps: int
     peak: float
     masked: float = 0.7
     blanked: float = 0.0
+    edges: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class EncoderRecipe:
         Lessons(9000, 1.2e-3),
         Lessons(12000, 1e-3),
         Lessons(28000, 1e-3, masked=0.5, blanked=0.75),
+        Lessons(8000, 1e-3, masked=0.5, blanked=0.5, edges=True),
     )
     warmup: int = 300
     weight_decay: float = 0.05
@@ -122,7 +125,7 @@ def train_encoder(
     batch = max(1, recipe.batch_size // mine.size)
     for number, lessons in enumerate(recipe.cycles, 1):
         width, layers = recipe.decoder_hidden, recipe.decoder_layers
-        model = MaskedAutoencoder(encoder, width, layers, lessons.masked, lessons.blanked)
+        model = MaskedAutoencoder(encoder, width, layers, lessons.masked, lessons.blanked, lessons.edges)
         schedule = Schedule(lessons.steps, lessons.peak, recipe.warmup, 0.0, recipe.weight_decay)
         # The weights are the same in all processes, masks and pictures are each one's own.
         keys = [seed, number, mine.rank]

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPVisionModel
 
+from aullava.tiny_backbone.edges import CHANNELS, edge_strengths
+
 BLOCK: Final = 4
 """Side in pixels of what is blanked inside a patch: finer than the patch, coarser than the noise; ours."""
 FLOOR: Final = 0.1
@@ -20,6 +22,9 @@ class MaskedAutoencoder(nn.Module):
     Two kinds of things are hidden. Whole patches are left out, and a small decoder predicts them from the
     others. And of the patches that are shown, small blocks may be blanked, which a linear layer reads off the
     patch's own state: what a patch shows in fine lines, of no use to its neighbours, has to be kept as well.
+    With `edges` both also say how strong the edges of each block are (module `edges`), the linear layer those
+    of every block of its patch: what lines add up to is no linear function of pixels, and it is a linear
+    projector that will read the states.
 
     Args:
         encoder: learns.
@@ -27,10 +32,17 @@ class MaskedAutoencoder(nn.Module):
         layers: of the decoder.
         masked: share of the patches that are left out.
         blanked: share of the blocks blanked in a picture, at most; each picture has a share of its own.
+        edges: whether edges are predicted too.
     """
 
     def __init__(
-        self, encoder: CLIPVisionModel, width: int, layers: int, masked: float, blanked: float
+        self,
+        encoder: CLIPVisionModel,
+        width: int,
+        layers: int,
+        masked: float,
+        blanked: float,
+        edges: bool = False,
     ) -> None:
         super().__init__()
         config = encoder.config
@@ -47,31 +59,40 @@ class MaskedAutoencoder(nn.Module):
         self.positions = nn.Parameter(0.02 * torch.randn(self.patches, width))
         heads = config.num_attention_heads
         self.decoder = nn.Sequential(*(Block(width, heads) for _ in range(layers)), nn.LayerNorm(width))
-        pixels = 3 * self.side**2
+        pixels, strengths = 3 * self.side**2, CHANNELS * (self.side // BLOCK) ** 2
         self.to_pixels = nn.Linear(width, pixels)
         self.blank: nn.Parameter | None = None
         if blanked:
             self.blank = nn.Parameter(torch.zeros(3))
             self.own_pixels = nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, pixels))
+        self.edges = edges
+        if edges:
+            self.to_edges = nn.Linear(width, strengths)
+            self.own_edges = nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, strengths))
 
     def forward(self, pixel_values: Tensor) -> Tensor:
-        """Mean squared error of what is hidden: of the patches left out, plus of the blocks blanked.
+        """Mean squared error of patches left out, plus that of blocks blanked, plus those of the edges.
 
         Args:
             pixel_values: float [B, 3, S, S], normalised.
         """
         order = torch.rand(len(pixel_values), self.patches).argsort(1)
         shown, left_out = order[:, : self.shown], order[:, self.shown :]
-        target = self._normalised_patches(pixel_values)
+        whole, target = pixel_values, self._normalised_patches(pixel_values)
         if self.blank is not None:
             hidden = self._blocks(pixel_values)
             pixel_values = torch.where(hidden, self.blank.view(1, 3, 1, 1), pixel_values)
         states = self._encode(pixel_values, shown)
-        loss = nn.functional.mse_loss(self._predicted(states, shown, left_out), _rows(target, left_out))
+        decoded = self._decoded(states, shown, left_out)
+        loss = nn.functional.mse_loss(self.to_pixels(decoded).float(), _rows(target, left_out))
         if self.blank is not None:
-            counted = _rows(self._patches(hidden.expand(-1, 3, -1, -1)).float(), shown)
+            counted = _rows(_patches(hidden.expand(-1, 3, -1, -1), self.side).float(), shown)
             missed = (self.own_pixels(states).float() - _rows(target, shown)).square()
             loss = loss + (missed * counted).sum() / counted.sum().clamp(min=1)
+        if self.edges:
+            strengths = _patches(edge_strengths(whole, BLOCK), self.side // BLOCK)
+            for found, places in ((self.to_edges(decoded), left_out), (self.own_edges(states), shown)):
+                loss = loss + nn.functional.mse_loss(found.float(), _rows(strengths, places))
         return loss
 
     def _encode(self, pixel_values: Tensor, shown: Tensor) -> Tensor:
@@ -81,14 +102,13 @@ class MaskedAutoencoder(nn.Module):
         found: Tensor = self.encoder.encoder(inputs_embeds=self.encoder.pre_layrnorm(read)).last_hidden_state
         return found[:, 1:]
 
-    def _predicted(self, states: Tensor, shown: Tensor, left_out: Tensor) -> Tensor:
-        """Pixels [B, m, 3 * side**2] of the patches `left_out` [B, m]."""
+    def _decoded(self, states: Tensor, shown: Tensor, left_out: Tensor) -> Tensor:
+        """The decoder's states [B, m, width] of the patches `left_out` [B, m]."""
         states = self.to_decoder(states)
         width = states.shape[-1]
         canvas = self.mask_token.to(states.dtype).expand(len(states), self.patches, -1)
         canvas = canvas.scatter(1, shown[..., None].expand(-1, -1, width), states) + self.positions
-        predicted: Tensor = self.to_pixels(_rows(self.decoder(canvas), left_out))
-        return predicted.float()
+        return _rows(self.decoder(canvas), left_out)
 
     def _blocks(self, pixel_values: Tensor) -> Tensor:
         """Where a picture is blanked, bool [B, 1, S, S]; not at all in some, up to `blanked` in others."""
@@ -97,14 +117,9 @@ class MaskedAutoencoder(nn.Module):
         chosen = torch.rand(batch, 1, size // BLOCK, size // BLOCK) < share
         return chosen.repeat_interleave(BLOCK, 2).repeat_interleave(BLOCK, 3)
 
-    def _patches(self, pixels: Tensor) -> Tensor:
-        """[B, 3, S, S] cut into patches [B, P, 3 * side**2]."""
-        cut = pixels.unfold(2, self.side, self.side).unfold(3, self.side, self.side)
-        return cut.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
-
     def _normalised_patches(self, pixel_values: Tensor) -> Tensor:
         """Patches of mean 0 and variance 1 each (section 3 of the paper: normalised pixels)."""
-        flat = self._patches(pixel_values)
+        flat = _patches(pixel_values, self.side)
         return (flat - flat.mean(-1, keepdim=True)) / (flat.var(-1, keepdim=True) + FLOOR).sqrt()
 
 
@@ -135,6 +150,12 @@ class Block(nn.Module):
         states = states + self.write((sight @ value).transpose(1, 2).flatten(2))
         moved: Tensor = states + self.feed_forward(self.after(states))
         return moved
+
+
+def _patches(picture: Tensor, side: int) -> Tensor:
+    """[B, C, S, S] cut into patches [B, P, C * side**2]."""
+    cut = picture.unfold(2, side, side).unfold(3, side, side)
+    return cut.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
 
 
 def _rows(states: Tensor, places: Tensor) -> Tensor:

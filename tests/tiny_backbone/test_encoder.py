@@ -31,7 +31,11 @@ RECIPE = EncoderRecipe(
     heads=2,
     decoder_hidden=16,
     batch_size=8,
-    cycles=(Lessons(30, 5e-3), Lessons(10, 2e-3, masked=0.5, blanked=0.75)),
+    cycles=(
+        Lessons(30, 5e-3),
+        Lessons(10, 2e-3, masked=0.5, blanked=0.75),
+        Lessons(10, 2e-3, masked=0.5, blanked=0.5, edges=True),
+    ),
     warmup=5,
 )
 Faces = npt.NDArray[np.uint8]
@@ -42,9 +46,11 @@ def faces() -> Faces:
     return np.stack([draw_face(1, person, 0, SIZE)[0] for person in range(12)])
 
 
-def _teacher(vision: CLIPVisionModel, masked: float = 0.7, blanked: float = 0.0) -> MaskedAutoencoder:
+def _teacher(
+    vision: CLIPVisionModel, masked: float = 0.7, blanked: float = 0.0, edges: bool = False
+) -> MaskedAutoencoder:
     torch.manual_seed(0)
-    return MaskedAutoencoder(vision, 16, 1, masked, blanked)
+    return MaskedAutoencoder(vision, 16, 1, masked, blanked, edges)
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +58,11 @@ def vision(faces: Faces) -> CLIPVisionModel:
     return train_encoder(faces, RECIPE, seed=3)
 
 
-@pytest.mark.parametrize(("masked", "blanked"), [(0.7, 0.0), (0.5, 0.75)])
-def test_the_loss_falls(masked: float, blanked: float, faces: Faces) -> None:
-    teacher = _teacher(build_encoder(RECIPE), masked, blanked)
+@pytest.mark.parametrize(
+    ("masked", "blanked", "edges"), [(0.7, 0.0, False), (0.5, 0.75, False), (0.5, 0.5, True)]
+)
+def test_the_loss_falls(masked: float, blanked: float, edges: bool, faces: Faces) -> None:
+    teacher = _teacher(build_encoder(RECIPE), masked, blanked, edges)
 
     def loss() -> float:
         torch.manual_seed(1)  # the same masks
@@ -116,6 +124,20 @@ def test_blanked_blocks_are_not_seen_and_are_asked_for(faces: Faces) -> None:
     asked = teacher.own_pixels.get_parameter("1.weight").grad  # what is read off a shown patch alone
     assert asked is not None
     assert asked.abs().max() > 0
+
+
+def test_edges_are_asked_of_patches_shown_and_of_patches_left_out(faces: Faces) -> None:
+    """Edges of the picture as it is: what is wanted of a blanked block is what it would have shown."""
+    teacher, pixels = _teacher(build_encoder(RECIPE), masked=0.5, edges=True), to_pixel_values(faces[:4])
+    torch.manual_seed(5)
+    with_edges = teacher(pixels)
+    torch.manual_seed(5)
+    teacher.edges = False
+    assert with_edges > teacher(pixels)
+    with_edges.backward()
+    for head in (teacher.to_edges, teacher.own_edges[1]):
+        assert head.weight.grad is not None
+        assert head.weight.grad.abs().max() > 0
 
 
 def test_the_blocks_attention_is_pytorchs_own() -> None:
