@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -35,18 +36,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("chosen")
 
 
-def _fit(home: Path, name: str, *more: str) -> Path:
-    """A few wild steps, each followed by a validation: the last one is not the best."""
+def _fit(home: Path, name: str, seed: int, *more: str) -> Path:
+    """A few wild steps, each followed by a validation."""
     words = [f"data={ONE}", *small(home, STEPS, [ONE]), f"experiment={name}", "trainer.val_every=1"]
-    words += ["seed=2"]  # whose best validation is neither the first nor the last one
-    words += ["optim.lr_lora=2e-2", "optim.lr_projector=2e-2", "evaluation.baselines=false"]
+    words += [f"seed={seed}", "optim.lr_lora=2e-2", "optim.lr_projector=2e-2", "evaluation.baselines=false"]
     assert main(["fit", DEMO, *words, *more]) == 0
     return home / "runs" / name / "1"
-
-
-@pytest.fixture(scope="module")
-def run(home: Path) -> Path:
-    return _fit(home, "first")
 
 
 def _result(run: Path) -> dict[str, Any]:
@@ -61,11 +56,26 @@ def _history(run: Path) -> dict[int, float]:
     return {one.step: one.value for one in events.Scalars("val/chosen_by")}
 
 
+def _best(history: dict[int, float]) -> int:
+    return max(history, key=lambda step: (history[step], step))
+
+
+@pytest.fixture(scope="module")
+def run(home: Path) -> Path:
+    """The first wild fit whose best validation is in the middle: neither the first nor the last would do."""
+    fits = (_fit(home, f"wild{seed}", seed) for seed in range(10))
+    return next(fit for fit in fits if 1 < _best(_history(fit)) < STEPS)
+
+
+@pytest.fixture(scope="module")
+def seed(run: Path) -> int:
+    return int(OmegaConf.load(run / "config.yaml").seed)
+
+
 def test_the_best_validation_is_reported(run: Path) -> None:
     history, result = _history(run), _result(run)
     assert list(history) == list(range(1, STEPS + 1))
-    best = max(history, key=lambda step: (history[step], step))
-    assert 1 < best < STEPS  # so that neither the first nor the last would do
+    best = _best(history)
     assert (result["weights_step"], result["weights_by"]) == (best, "best")
     assert result["weights_score"] == pytest.approx(history[best])
     assert result[f"val/{ONE}/f1_macro"] == result["weights_score"]
@@ -107,8 +117,8 @@ def test_a_validation_that_is_missing_is_made_up_for(run: Path, tmp_path: Path) 
     assert all(mine[name].equal(tensor) for name, tensor in wanted.items())
 
 
-def test_the_last_weights_on_demand(home: Path, run: Path) -> None:
-    other = _fit(home, "last", "trainer.weights=last")
+def test_the_last_weights_on_demand(home: Path, run: Path, seed: int) -> None:
+    other = _fit(home, "last", seed, "trainer.weights=last")
     assert not (other / BEST).exists()
     result = _result(other)
     assert (result["weights_step"], result["weights_by"]) == (STEPS, "last")
@@ -117,9 +127,9 @@ def test_the_last_weights_on_demand(home: Path, run: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def own(home: Path) -> Path:
+def own(home: Path, seed: int) -> Path:
     """Chooses by a score that it names."""
-    return _fit(home, "own", f"trainer.weights={NAMED}")
+    return _fit(home, "own", seed, f"trainer.weights={NAMED}")
 
 
 def test_a_score_of_ones_own(own: Path) -> None:
@@ -141,10 +151,10 @@ def _move_labels(monkeypatch: pytest.MonkeyPatch, people: set[str]) -> None:
 
 
 def test_moved_test_labels_choose_the_same_weights(
-    run: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+    run: Path, home: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _move_labels(monkeypatch, {"S006"})  # the other five train and validate
-    other = _fit(home, "moved")
+    other = _fit(home, "moved", seed)
     for name in (BEST, WEIGHTS, FILE):
         assert (other / name).read_bytes() == (run / name).read_bytes()
     mine, wanted = ({k: v for k, v in _result(one).items() if k != "seconds"} for one in (other, run))
@@ -152,11 +162,11 @@ def test_moved_test_labels_choose_the_same_weights(
 
 
 def test_moved_labels_of_validation_people_choose_others(
-    own: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+    own: Path, home: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So the test above can fail: what was right most often is right least often now."""
     _move_labels(monkeypatch, set(kept_answers(own, "val")[ONE].subjects))
-    other = _fit(home, "others", f"trainer.weights={NAMED}")
+    other = _fit(home, "others", seed, f"trainer.weights={NAMED}")
     assert (other / WEIGHTS).read_bytes() == (own / WEIGHTS).read_bytes()  # they are not learned from
     assert _result(other)["weights_step"] != _result(own)["weights_step"]
     assert (other / BEST).read_bytes() != (own / BEST).read_bytes()
