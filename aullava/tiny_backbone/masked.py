@@ -78,11 +78,11 @@ class MaskedAutoencoder(nn.Module):
         """
         order = torch.rand(len(pixel_values), self.patches).argsort(1)
         shown, left_out = order[:, : self.shown], order[:, self.shown :]
-        whole, target = pixel_values, self._normalised_patches(pixel_values)
+        target, seen = self._normalised_patches(pixel_values), pixel_values
         if self.blank is not None:
             hidden = self._blocks(pixel_values)
-            pixel_values = torch.where(hidden, self.blank.view(1, 3, 1, 1), pixel_values)
-        states = self._encode(pixel_values, shown)
+            seen = torch.where(hidden, self.blank.view(1, 3, 1, 1), pixel_values)
+        states = self._encode(seen, shown)
         decoded = self._decoded(states, shown, left_out)
         loss = nn.functional.mse_loss(self.to_pixels(decoded).float(), _rows(target, left_out))
         if self.blank is not None:
@@ -90,7 +90,7 @@ class MaskedAutoencoder(nn.Module):
             missed = (self.own_pixels(states).float() - _rows(target, shown)).square()
             loss = loss + (missed * counted).sum() / counted.sum().clamp(min=1)
         if self.edges:
-            strengths = _patches(edge_strengths(whole, BLOCK), self.side // BLOCK)
+            strengths = _patches(edge_strengths(pixel_values, BLOCK), self.side // BLOCK)
             for found, places in ((self.to_edges(decoded), left_out), (self.own_edges(states), shown)):
                 loss = loss + nn.functional.mse_loss(found.float(), _rows(strengths, places))
         return loss
