@@ -38,6 +38,7 @@ from aullava.training.callbacks.go_on import GoOn
 from aullava.training.callbacks.hparams import log_final
 from aullava.training.checkpoint import chosen_validation, load_weights, save_weights
 from aullava.training.errors import RunError
+from aullava.training.lost_loader import naming_lost_loaders
 from aullava.training.module import AULightningModule
 from aullava.training.processes import Processes, joined, threads_of
 from aullava.training.run_folder import (
@@ -224,18 +225,10 @@ def _train(
     """
     if processes.rank > 0:
         seed_everything((config.seed + processes.rank) % 2**32, workers=True, verbose=False)
-    try:
+    with naming_lost_loaders(f"go on with `aullava resume {trainer.default_root_dir}`"):
         trainer.fit(module, datamodule=data)
         if module.rows_step != trainer.global_step:  # the last steps came after the last validation
             trainer.validate(module, datamodule=data, verbose=False)
-    except RuntimeError as error:  # PyTorch has no type of its own for it
-        if "DataLoader worker" not in str(error):
-            raise
-        reason = str(error).strip().rstrip(".")
-        raise RunError(
-            f"a loader process was lost ({reason}): if memory ran out, lower data.num_workers; "
-            f"go on with `aullava resume {trainer.default_root_dir}`"
-        ) from None
 
 
 def _reported(
@@ -262,7 +255,9 @@ def _score(module: AULightningModule, data: Mixture, config: Config, run: Path, 
     trainer = build_trainer(config, run, module.model)
     trainer.logger = None
     run_split = trainer.validate if split == "val" else trainer.test
-    run_split(module, datamodule=data, verbose=False)
+    advice = "then ask again" if is_finished(run) else f"go on with `aullava resume {run}`"
+    with naming_lost_loaders(advice):
+        run_split(module, datamodule=data, verbose=False)
 
 
 def _finished(
