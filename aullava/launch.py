@@ -55,6 +55,7 @@ def run_processes(count: int, words: Sequence[str]) -> int:
     Returns:
         The exit code of all of them: that of the first one that failed; 1 if a signal ended it.
     """
+    _warn_of_crowding(count)
     alive, mine = os.pipe()
     port = _free_port()
     with tempfile.TemporaryDirectory(prefix="aullava-") as notes:
@@ -77,6 +78,17 @@ def run_processes(count: int, words: Sequence[str]) -> int:
                 signal.signal(number, handler)
             os.close(alive)
             os.close(mine)
+
+
+def _warn_of_crowding(count: int) -> None:
+    """Say so if the user has asked for more threads in all than there are cores.
+
+    On two cores, two processes of two threads each took 70 times as long to train as two of one.
+    """
+    asked, cores = os.environ.get(THREADS, ""), len(os.sched_getaffinity(0))
+    if asked.isdecimal() and int(asked) * count > max(cores, count):
+        said = f"{THREADS}={asked} in each of {count} processes is more than the {cores} cores here"
+        print(f"aullava: {said}, which can take many times as long: unset it", file=sys.stderr)
 
 
 def _codes(processes: Sequence[subprocess.Popen[bytes]]) -> list[int | None]:

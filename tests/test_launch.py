@@ -53,8 +53,12 @@ def test_the_processes_share_the_cores_or_do_as_they_are_told(
     share = max(1, len(os.sched_getaffinity(0)) // 2)
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert _run(body.format(str(share)), tmp_path)[:2] == (0, "")
-    monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    assert _run(body.format("7"), tmp_path)[:2] == (0, "")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert _run(body.format("1"), tmp_path)[:2] == (0, "")
+    monkeypatch.setenv("OMP_NUM_THREADS", "77")
+    code, said, _ = _run(body.format("77"), tmp_path)
+    assert code == 0
+    assert said.startswith("aullava: OMP_NUM_THREADS=77 in each of 2 processes is more than the ")
 
 
 def test_the_first_that_fails_is_heard_and_the_rest_is_ended(tmp_path: Path) -> None:
