@@ -1,6 +1,6 @@
 """Makes the shipped tiny backbone anew: ``python -m aullava.tiny_backbone --out aullava/models/tiny``.
 
-Reckoned from its parts it takes about five hours on one core; behind ``torchrun --nproc-per-node 2 -m`` two
+Reckoned from its parts it takes about seven hours on one core; behind ``torchrun --nproc-per-node 2 -m`` two
 processes learn together.
 The same seed on the same machine gives the same weights; other processors round differently, so that the
 weights differ while the scores stay close.
