@@ -1,4 +1,4 @@
-# What the README names. Every target sets up its own environment in .venv first; a second call finds it ready.
+# What README.md and CONTRIBUTING.md name. Every target sets up its own environment in .venv first; a second call finds it ready.
 # On a machine with Python 3.11, git and make nothing else is needed; the network is used for the package registry only.
 
 PYTHON ?= python3.11
@@ -9,8 +9,8 @@ READY  := .venv/.installed
 # other by spinning can be 10-30 times slower than one. Tests run on one. The demo trains in two processes of
 # one thread, each with half of every batch: 1.3 times the speed of one process, where two threads bring 1.1.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
-CORES      := $(shell nproc 2>/dev/null || echo 1)
-DEMO_WORDS ?= $(if $(filter 1,$(CORES)),,strategy=ddp data.batch_size=16)
+CORES      := $(shell env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc 2>/dev/null || echo 1)
+DEMO_WORDS ?= $(if $(filter 1,$(CORES)),,strategy=ddp data.batch_size=16 trainer.accelerator=cpu)
 
 # Test files side by side; each worker holds torch, so at most four of them.
 WORKERS ?= $(shell echo $$(( $(CORES) < 4 ? $(CORES) : 4 )))

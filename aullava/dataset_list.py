@@ -46,12 +46,12 @@ def description(name: str) -> str:
     dataset = registry.load(name)
     codes = tuple(getattr(dataset, "aus", ()))
     parts = [
-        f"{name}: {inspect.getdoc(dataset) or UNSTATED}",
+        f"{name}: {(inspect.getdoc(dataset) or UNSTATED).replace('**', '')}",
         f"\nscale      {_scale(name, explained=True)}",
         f"protocols  {_protocols(dataset)}",
         f"licence    {_licence(dataset)}",
         f"set by     {dotted((*DATASETS, name))}.root, .aus, .protocol, .fold, .weight, .formats, .prepared, "
-        ".faces, .strict, .options",
+        ".faces, .strict, .log_images, .options",
         _options(name),
         "expected layout\n" + indent(inspect.cleandoc(getattr(dataset, "layout", "") or UNSTATED), "  "),
         f"Action Units: {len(codes) or FROM_FILES}\n"

@@ -22,7 +22,12 @@ def datasets(arguments: argparse.Namespace) -> int:
     if arguments.sheet is not None:
         from datamodules.drawn_faces.sheet import write_sheet
 
-        write_sheet(arguments.sheet)
+        try:
+            write_sheet(arguments.sheet)
+        except OSError as error:
+            raise UsageError(
+                f"{arguments.sheet} cannot be written ({error.strerror}): name a file in a folder of yours"
+            ) from None
         print(f"written: {arguments.sheet}")
         return 0
     if arguments.name == "check":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,10 +18,11 @@ from aullava.build import build_data
 from aullava.config.fragments import EXPERIMENTS
 from aullava.config.load import resolve
 from aullava.config.schema import Config
+from aullava.evaluation.scores import PRESENT_FROM
 from aullava.evaluation.tables import text_table
 from aullava.jobs import evaluate, fit
 from aullava.prediction import Wanted, predict
-from aullava.training.run_folder import update_result
+from aullava.training.run_folder import update_result, whole_file
 from aullava.vocabulary import vocabulary
 from datamodules.action_units import Scale
 from datamodules.mixture import Mixture
@@ -72,8 +75,10 @@ def print_tables(data: Mixture, scores: Mapping[str, float]) -> None:
     for member in data.members:
         faces = len(member.rows("test", member.loading.test_samples))
         people = len(member.split.test)
-        print(f"\n{member.name}: {member.coded_scale().value}, {faces} faces of {people} held-out people")
-        for metric in METRICS[member.coded_scale()]:
+        scale = member.coded_scale()
+        counted = f" (F1: {PRESENT_FROM[scale]:g} and above)" if scale is Scale.LEVEL else ""
+        print(f"\n{member.name}: {scale.value}{counted}, {faces} faces of {people} held-out people")
+        for metric in METRICS[scale]:
             rows = score_rows(scores, member.name, metric)
             print("\n" + text_table(rows, member.asked_aus, metric), end="")
 
@@ -106,7 +111,8 @@ def _one_face(run: Path, data: Mixture) -> None:
     row = rows[min(7, len(rows) - 1)]
     face = run / "demo" / "face.png"
     face.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(face), cv2.cvtColor(member.sample(row).image, cv2.COLOR_RGB2BGR))
+    with whole_file(face) as draft:
+        cv2.imwrite(str(draft), cv2.cvtColor(member.sample(row).image, cv2.COLOR_RGB2BGR))
     print(f"\nOne face of a held-out person ({member.index.sample_ids[row]}), asked in every format:")
     predict(run, [str(face)], Wanted())
     predict(run, [str(face)], Wanted(out=face.parent, overlays=True))
@@ -114,7 +120,12 @@ def _one_face(run: Path, data: Mixture) -> None:
 
 def _goodbye(run: Path, config: Config, seconds: float) -> None:
     result = json.loads((run / "result.json").read_text())
-    print(f"\n{len(result)} scores in {run / 'result.json'}")
+    scores = sum("/" in name for name in result)
+    print(f"\n{scores} scores in {run / 'result.json'}")
     print(f"picture: {run / 'demo' / 'overlays' / '0001_face.png'}")
-    print(f"curves:  tensorboard --logdir {shlex.quote(config.runs_dir)}   (then open http://localhost:6006)")
+    # In an environment that is not activated it is found beside its Python only.
+    board = shutil.which("tensorboard") or str(Path(sys.executable).with_name("tensorboard"))
+    print(
+        f"curves:  {shlex.quote(board)} --logdir {shlex.quote(config.runs_dir)}   (then open http://localhost:6006)"
+    )
     print(f"done in {seconds:.0f} s")

@@ -315,9 +315,15 @@ def test_demo_checks_its_words_and_passes_on_the_exit_code(monkeypatch: pytest.M
     assert main(["demo", "sed=1"]) == 2  # refused before the demo is reached
 
 
-def test_a_sheet_is_written_where_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_sheet_is_written_where_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["datasets", "--sheet", str(tmp_path / "sheet.png")]) == 0
     assert (tmp_path / "sheet.png").read_bytes()[:4] == b"\x89PNG"
+
+    (tmp_path / "taken.png").mkdir()
+    for there in (tmp_path / "taken.png", tmp_path / "sheet.png" / "sheet.png"):
+        assert main(["datasets", "--sheet", str(there)]) == 2
+        assert f"aullava: {there} cannot be written (" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["sheet.png", "taken.png"]
 
 
 def test_interrupting_is_no_crash(run: Path, jobs: _Jobs, capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,7 +48,7 @@ def _result(home: Path) -> dict[str, float]:
 
 def _part(said: str, dataset: str) -> str:
     """What is said about one dataset's test."""
-    head = rf"^{dataset}: \w+, {TEST_FACES} faces of 1 held-out people$"
+    head = rf"^{dataset}: \w+(?: \(F1: 2 and above\))?, {TEST_FACES} faces of 1 held-out people$"
     found = re.search(rf"{head}(.*?)(?=^synthetic_\w+: |^One face)", said, re.DOTALL | re.MULTILINE)
     assert found is not None, said
     return found[1]

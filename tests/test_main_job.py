@@ -21,7 +21,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of one demo run, in two processes of one thread, as `make demo` runs it."""
     home = tmp_path_factory.mktemp("demo")
     words = [f"data.datasets.synthetic_{name}.root={home / 'faces'}" for name in ("bp4d", "disfa", "feafa")]
-    words += [f"runs_dir={home / 'runs'}", "strategy=ddp", "data.batch_size=16"]
+    words += [f"runs_dir={home / 'runs'}", "strategy=ddp", "data.batch_size=16", "trainer.accelerator=cpu"]
     command = [sys.executable, "-m", "aullava", "demo", *words]
     place = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     ran = subprocess.run(command, env=place, capture_output=True, text=True, check=False)
@@ -38,7 +38,7 @@ def result(run: Path) -> dict[str, float]:
 def test_it_reads_faces_as_well_as_a_demo_shall(result: dict[str, float]) -> None:
     probe = result["baseline/linear_probe/synthetic_bp4d/f1_macro"]
     assert result["test/synthetic_bp4d/f1_macro"] >= max(0.75, probe - 0.02)
-    assert result["test/synthetic_disfa/f1_at_threshold_macro"] >= 0.70
+    assert result["test/synthetic_disfa/f1_macro"] >= 0.70
     assert result["test/synthetic_feafa/pcc_macro"] >= 0.70
     assert result["test/synthetic_feafa/mae_macro"] <= (
         0.70 * result["baseline/always_zero/synthetic_feafa/mae_macro"]

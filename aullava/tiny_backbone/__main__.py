@@ -1,7 +1,7 @@
 """Makes the shipped tiny backbone anew: ``python -m aullava.tiny_backbone --out aullava/models/tiny``.
 
 Reckoned from its parts it takes about seven hours on one core; behind ``torchrun --nproc-per-node 2 -m`` two
-processes learn together.
+processes learn together. Part of it, from an encoder that is there: ``--vision FOLDER --cycles 5 6``.
 The same seed on the same machine gives the same weights; other processors round differently, so that the
 weights differ while the scores stay close.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from aullava.config.schema import StrategyConfig
@@ -34,8 +35,16 @@ def main() -> None:
     parser.add_argument(
         "--steps", type=int, nargs=2, metavar=("ENCODER", "LLM"), help="shorter, to try it out"
     )
+    parser.add_argument("--vision", type=Path, help="folder of an encoder to go on with")
+    parser.add_argument(
+        "--cycles", type=int, nargs="+", help="these of the encoder's cycles only, and no language model"
+    )
     arguments = parser.parse_args()
     encoder, language = EncoderRecipe(), LanguageRecipe()
+    if arguments.cycles:
+        if not set(arguments.cycles) <= set(range(1, len(encoder.cycles) + 1)):
+            parser.error(f"--cycles: the encoder has the cycles 1 to {len(encoder.cycles)}")
+        encoder = replace(encoder, cycles=tuple(encoder.cycles[number - 1] for number in arguments.cycles))
     if arguments.steps:
         encoder = EncoderRecipe(cycles=(Lessons(arguments.steps[0], 1e-3),))
         language = LanguageRecipe(cycles=(Cycle(arguments.steps[1], 2e-3),))
@@ -46,11 +55,14 @@ def main() -> None:
     with joined(together, "cpu") as processes:
         with processes.one_first():
             ensure_store(path, POPULATION, faces, encoder.image_size)
-        vision = train_encoder(open_store(path), encoder, arguments.seed, processes)
+        vision = train_encoder(open_store(path), encoder, arguments.seed, processes, arguments.vision)
+        if processes.writes:
+            write_encoder(vision, arguments.out / "vision")
+        if arguments.cycles:
+            return
         tokenizer = train_tokenizer()
         llm = train_llm(tokenizer, language, arguments.seed, processes)
         if processes.writes:
-            write_encoder(vision, arguments.out / "vision")
             write_llm(llm, tokenizer, arguments.out / "llm")
 
 

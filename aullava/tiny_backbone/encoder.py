@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,13 @@ def build_encoder(recipe: EncoderRecipe) -> CLIPVisionModel:
     return encoder
 
 
+def _read_encoder(folder: Path) -> CLIPVisionModel:
+    read: Any = CLIPVisionModel.from_pretrained
+    encoder = read(folder, attn_implementation="eager", dtype=torch.float32, local_files_only=True).train()
+    assert isinstance(encoder, CLIPVisionModel)
+    return encoder
+
+
 def to_pixel_values(images: np.ndarray) -> Tensor:
     """uint8 RGB [B, S, S, 3] to the encoder's normalised input, float32 [B, 3, S, S]."""
     scaled = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255.0
@@ -111,7 +119,11 @@ def _batches(faces: np.ndarray, batch_size: int, rng: np.random.Generator) -> It
 
 
 def train_encoder(
-    faces: np.ndarray, recipe: EncoderRecipe, seed: int = 0, processes: Processes | None = None
+    faces: np.ndarray,
+    recipe: EncoderRecipe,
+    seed: int = 0,
+    processes: Processes | None = None,
+    start: Path | None = None,
 ) -> CLIPVisionModel:
     """Learn the encoder from pictures alone.
 
@@ -120,10 +132,11 @@ def train_encoder(
         recipe: Sizes and schedule.
         seed: Seed of weights, masks and order.
         processes: that learn together and share a step, each from faces of its own; None: this one alone.
+        start: folder of an encoder to go on with, from `write.write_encoder`; None: random weights.
     """
     mine = processes or Processes()
     torch.manual_seed(seed)
-    encoder = build_encoder(recipe)
+    encoder = build_encoder(recipe) if start is None else _read_encoder(start)
     batch = max(1, recipe.batch_size // mine.size)
     for number, lessons in enumerate(recipe.cycles, 1):
         width, layers = recipe.decoder_hidden, recipe.decoder_layers

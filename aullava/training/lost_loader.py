@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,7 +22,7 @@ def naming_lost_loaders(advice: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ConnectionError, EOFError) as error:
-        if not tells_of_a_lost_loader(error):
+        if not _tells_of_a_lost_loader(error):
             raise
         reason = str(error).strip().rstrip(".") or "it hung up"
         raise RunError(
@@ -29,7 +30,7 @@ def naming_lost_loaders(advice: str) -> Iterator[None]:
         ) from None
 
 
-def tells_of_a_lost_loader(error: Exception) -> bool:
+def _tells_of_a_lost_loader(error: Exception) -> bool:
     """Whether a loader process is gone; PyTorch has no type of its own for it.
 
     Tensors are handed over through a socket of the loader process. One that dies just then shows there first:
@@ -39,4 +40,6 @@ def tells_of_a_lost_loader(error: Exception) -> bool:
     """
     if isinstance(error, RuntimeError):
         return "DataLoader worker (pid" in str(error)
-    return isinstance(error, ConnectionError | EOFError) and "Caught" not in str(error)
+    frames = traceback.walk_tb(error.__traceback__)
+    names = {str(frame.f_globals.get("__name__")) for frame, _ in frames}
+    return "multiprocessing.connection" in names

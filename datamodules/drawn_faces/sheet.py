@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -55,8 +56,17 @@ def contact_sheet(size: int = 128, person: int = 5) -> np.ndarray:
 
 
 def write_sheet(path: Path) -> None:
-    """Write the contact sheet as a PNG (to a temporary name first: no half picture is left behind)."""
+    """Write the contact sheet as a PNG (to a temporary name first: no half picture is left behind).
+
+    Raises:
+        OSError: it cannot be written there.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp.png")
-    cv2.imwrite(str(temporary), cv2.cvtColor(contact_sheet(), cv2.COLOR_RGB2BGR))
-    temporary.replace(path)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    done, png = cv2.imencode(".png", cv2.cvtColor(contact_sheet(), cv2.COLOR_RGB2BGR))
+    assert done
+    try:
+        temporary.write_bytes(png.tobytes())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from aullava.models.adapters import add_lora
 from aullava.models.llm import load_llm, load_tokenizer
@@ -14,7 +17,9 @@ from aullava.models.projector import build_projector
 from aullava.models.vision import load_preprocessor, load_vision
 from aullava.models.vlm import FaceLanguageModel
 from aullava.tiny_backbone import __main__ as recipe
+from aullava.tiny_backbone.encoder import EncoderRecipe, Lessons
 from datamodules.drawn_faces.scene import draw_face
+from tests.source_tree import REPOSITORY
 
 
 def test_the_recipe_writes_a_backbone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,6 +37,30 @@ def test_the_recipe_writes_a_backbone(tmp_path: Path, monkeypatch: pytest.Monkey
     pixels = load_preprocessor(str(tmp_path / "tiny" / "vision"))([draw_face(0, 0, 0, 96)[0]])
     assert model.encode_images(pixels).shape == (1, 64, llm.config.hidden_size)
     assert len(load_tokenizer(str(tmp_path / "tiny" / "llm"))) == llm.config.vocab_size
+
+
+def test_a_part_of_the_recipe_goes_on_with_an_encoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(recipe, "OTHER_PEOPLE", 2)
+    monkeypatch.setattr(recipe, "FACES_EACH", 3)
+    short = replace(EncoderRecipe(), cycles=(Lessons(1, 1e-3), Lessons(1, 1e-9)))
+    monkeypatch.setattr(recipe, "EncoderRecipe", lambda: short)
+    before = REPOSITORY / "aullava" / "models" / "tiny" / "vision"
+    words = ["--out", str(tmp_path / "tiny"), "--faces", str(tmp_path / "faces"), "--vision", str(before)]
+    monkeypatch.setattr(sys, "argv", ["recipe", *words, "--cycles", "2"])
+    recipe.main()
+
+    assert [path.name for path in (tmp_path / "tiny").iterdir()] == ["vision"]
+    found, wanted = (load_file(one / "model.safetensors") for one in (tmp_path / "tiny" / "vision", before))
+    assert found.keys() == wanted.keys()
+    for name, tensor in wanted.items():  # at such a learning rate one step changes nothing that halves show
+        assert torch.allclose(found[name].float(), tensor.float(), atol=1e-4), name
+
+    monkeypatch.setattr(sys, "argv", ["recipe", *words, "--cycles", "3"])
+    with pytest.raises(SystemExit, match="2"):
+        recipe.main()
+    assert "the encoder has the cycles 1 to 2" in capsys.readouterr().err
 
 
 MEAN = """
