@@ -32,11 +32,10 @@ def main() -> None:
         "--faces", type=Path, default=Path("data/synthetic"), help="where drawn faces are kept"
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--steps", type=int, nargs=2, metavar=("ENCODER", "LLM"), help="shorter, to try it out"
-    )
     parser.add_argument("--vision", type=Path, help="folder of an encoder to go on with")
-    parser.add_argument(
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument("--steps", type=int, nargs=2, metavar=("ENCODER", "LLM"), help="shorter, to try it out")
+    part.add_argument(
         "--cycles", type=int, nargs="+", help="these of the encoder's cycles only, and no language model"
     )
     arguments = parser.parse_args()
