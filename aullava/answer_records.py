@@ -21,11 +21,12 @@ from aullava.evaluation.rows import row_key
 from aullava.evaluation.scores import PRESENT_FROM
 from aullava.evaluation.thresholded import thresholded_scores
 from aullava.training.module import Rows
-from aullava.training.run_folder import known_result, whole_file, write_text
+from aullava.training.run_folder import known_result, write_text
 from datamodules.action_units import Scale
 from datamodules.base import AUDataModule
 from datamodules.formats import InFormat, thresholds
 from datamodules.mixture import Mixture
+from datamodules.whole_file import whole_file
 
 FOLDER: Final = "answers"
 LAST_SCORE: Final = "invalid_rate"

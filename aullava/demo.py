@@ -22,10 +22,11 @@ from aullava.evaluation.scores import PRESENT_FROM
 from aullava.evaluation.tables import text_table
 from aullava.jobs import evaluate, fit
 from aullava.prediction import Wanted, predict
-from aullava.training.run_folder import update_result, whole_file
+from aullava.training.run_folder import update_result
 from aullava.vocabulary import vocabulary
 from datamodules.action_units import Scale
 from datamodules.mixture import Mixture
+from datamodules.whole_file import whole_file
 
 METRICS: Mapping[Scale, tuple[str, ...]] = {
     Scale.PRESENCE: ("f1",),

@@ -28,9 +28,9 @@ from aullava.text.batch import AUBatch
 from aullava.training.errors import RunError
 from aullava.training.module import HALVES, AULightningModule
 from aullava.training.processes import Processes, device_of
-from aullava.training.run_folder import whole_file
 from datamodules.base import AUDataModule
 from datamodules.mixture import Mixture
+from datamodules.whole_file import whole_file
 
 _DIGITS = 16
 _WAIT = 0.2

@@ -27,8 +27,8 @@ from aullava.inference.predictor import Predictor, ReadPicture
 from aullava.inference.record import Record
 from aullava.inference.table import skipped
 from aullava.training.processes import Processes, total
-from aullava.training.run_folder import whole_file
 from aullava.training.strategies import build_strategy
+from datamodules.whole_file import whole_file
 
 BLOCK: Final = 32
 """Pictures that follow each other and are looked at by one process; the parts of a table hang on it."""

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from aullava.evaluation.probe import LinearProbe
 from aullava.training.errors import RunError
-from aullava.training.run_folder import whole_file
 from datamodules.action_units import Scale
+from datamodules.whole_file import whole_file
 
 PROBES: Final = "probes"
 """Folder below that of a run."""

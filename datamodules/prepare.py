@@ -38,6 +38,7 @@ from datamodules.store_settings import (
     read_page,
     write_page,
 )
+from datamodules.whole_file import is_draft
 
 QUALITY: Final = 95
 NO_FACE: Final = "no face found"
@@ -153,7 +154,7 @@ class _Maker:
     def make(self, workers: int, progress: bool) -> int:
         """Write the shards that are missing, then contents and page; returns the frames read."""
         (self.out / SHARDS).mkdir(exist_ok=True)
-        for left in (*self.out.glob("*.tmp"), *self.out.glob(f"{SHARDS}/*.tmp")):
+        for left in filter(is_draft, (*self.out.iterdir(), *(self.out / SHARDS).iterdir())):
             left.unlink(missing_ok=True)
         write_page(self.out, StorePage(self.settings))
         todo = [plan for plan in self.plans if not self._is_made(plan)]
@@ -230,7 +231,7 @@ class _Maker:
         if self.out.exists() and not self.out.is_dir():
             raise DatasetError(f"--out {self.out} is a file: give a folder")
         for path in self.out.iterdir() if self.out.is_dir() else ():
-            if path.name not in ours and path.suffix != ".tmp":
+            if path.name not in ours and not is_draft(path):
                 raise DatasetError(
                     f"--out {self.out} holds other files ({path.name}): give a new or an empty folder"
                 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from datamodules.errors import BrokenStoreError
+from datamodules.whole_file import whole_file
 
 NAME: Final = "contents.arrow"
 _COLUMNS: Final = ["sample_id", "place", "shard", "row", "reason"]
@@ -47,10 +47,12 @@ def write_contents(store: Path, shards: Iterable[Iterable[Line]]) -> int:
         pa.array(reasons, pa.string()),
     ]
     batch = pa.RecordBatch.from_arrays(columns, names=_COLUMNS)
-    temporary = store / f"{NAME}.{os.getpid()}.tmp"
-    with temporary.open("wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
+    with (
+        whole_file(store / NAME) as draft,
+        draft.open("wb") as file,
+        pa.ipc.new_file(file, batch.schema) as writer,
+    ):
         writer.write_batch(batch)
-    temporary.replace(store / NAME)
     return zlib.crc32((store / NAME).read_bytes())
 
 

@@ -6,7 +6,6 @@ of everything else. A length or offset that a damaged file states is checked bef
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from datamodules.errors import BrokenStoreError
+from datamodules.whole_file import whole_file
 
 BATCH: Final = 256
 """Records of one batch: what a writer holds in memory."""
@@ -83,18 +83,10 @@ def write_shard(path: Path, store: str, records: Iterable[Record]) -> None:
         store: identity of the store it belongs to.
         records: at least one; taken one by one.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     schema = SCHEMA.with_metadata({_MADE_FOR: store.encode()})
-    try:
-        with temporary.open("wb") as file:
-            with pa.ipc.new_file(file, schema) as writer:
-                for batch in _batches(records):
-                    writer.write_batch(batch)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as draft, draft.open("wb") as file, pa.ipc.new_file(file, schema) as writer:
+        for batch in _batches(records):
+            writer.write_batch(batch)
 
 
 def _batches(records: Iterable[Record]) -> Iterator[pa.RecordBatch]:

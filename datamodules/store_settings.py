@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, Final, Self
 
 from datamodules.errors import BrokenStoreError, DatasetError
 from datamodules.faces import FaceSettings
+from datamodules.whole_file import whole_file
 
 NAME: Final = "store.json"
 VERSION: Final = 1
@@ -111,9 +111,8 @@ def write_page(store: Path, page: StorePage) -> None:
     held: dict[str, Any] = {"format": "aullava faces", "version": VERSION, **asdict(page)}
     held["shards"] = None if page.shards is None else [asdict(shard) for shard in page.shards]
     held["crc32"] = _checksum(held)
-    temporary = store / f"{NAME}.{os.getpid()}.tmp"
-    temporary.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(store / NAME)
+    with whole_file(store / NAME) as draft:
+        draft.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
 
 
 def differences(wanted: StoreSettings, found: StoreSettings) -> str:

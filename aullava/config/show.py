@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from aullava.config.load import Resolved
+from datamodules.whole_file import whole_file
 
 # Longer values push their own comment, not everyone's.
 WIDEST_COLUMN = 48
@@ -38,12 +38,8 @@ def save(resolved: Resolved, path: str | Path) -> Path:
         `path`; `resolve(path)` gives the same config on any machine with the same datasets.
     """
     target = Path(path)
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
+    with whole_file(target) as draft:
         draft.write_text(render(resolved), encoding="utf-8")
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
     return target
 
 

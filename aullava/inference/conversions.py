@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import Final
@@ -14,6 +12,7 @@ from pyarrow import csv as arrow_csv
 from pyarrow import parquet
 
 from aullava.inference.pictures import is_video
+from datamodules.whole_file import whole_file
 
 OPENFACE_C: Final = (
     *("01", "02", "04", "05", "06", "07", "09", "10", "12"),
@@ -39,7 +38,7 @@ def write_parquet(table: Path, path: Path) -> None:
         for name in header
     }
     options = arrow_csv.ConvertOptions(column_types=types, null_values=[""], strings_can_be_null=True)
-    with _whole(path) as temporary:
+    with whole_file(path) as temporary:
         parquet.write_table(arrow_csv.read_csv(table, convert_options=options), temporary)
 
 
@@ -64,7 +63,7 @@ def write_openface(table: Path, folder: Path) -> list[Path]:
             path = folder / f"{name}.csv"
             if path in written:  # two videos of one name, or pictures before and after a video
                 path = folder / f"{name}_{len(written) + 1}.csv"
-            with _whole(path) as temporary, temporary.open("w", encoding="utf-8") as out:
+            with whole_file(path) as temporary, temporary.open("w", encoding="utf-8") as out:
                 out.write(", ".join(header) + "\n")
                 out.writelines(_line(row, number, units) for number, row in enumerate(rows, start=1))
             written.append(path)
@@ -79,14 +78,3 @@ def _line(row: dict[str, str], number: int, units: list[str]) -> str:
     values = [f"{float(row[name] or 0):.2f}" for name in units]
     start = [str(number), "0", f"{float(row['timestamp'] or 0):.3f}", f"{float(row['confidence'] or 0):.2f}"]
     return ", ".join([*start, row["success"], *values]) + "\n"
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A temporary name that becomes `path` when all is written."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

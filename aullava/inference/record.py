@@ -11,7 +11,7 @@ from aullava.inference.overlay import card
 from aullava.inference.predictor import Prediction
 from aullava.inference.questions import Question
 from aullava.inference.table import Columns, Row, TableFile
-from aullava.training.run_folder import whole_file
+from datamodules.whole_file import whole_file
 
 
 class Record:

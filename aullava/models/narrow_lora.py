@@ -28,7 +28,8 @@ class NarrowLora:
     """
 
     def __init__(self, model: FaceLanguageModel) -> None:
-        self._layers = [_Layer(one) for one in model.modules() if _is_narrow(one)]
+        found = [_narrow(one) for one in model.modules()]
+        self._layers = [layer for layer in found if layer is not None]
         for layer in self._layers:
             layer.lora.__dict__["forward"] = layer  # found before the class's own
         # Before the first block, not in it: a block whose inside is computed again would make it twice.
@@ -46,43 +47,56 @@ class NarrowLora:
 
 
 class _Layer:
-    """The forward pass of one LoRA layer."""
+    """The forward pass of one LoRA layer.
 
-    def __init__(self, lora: Linear) -> None:
+    Args:
+        lora: the layer, its adapter active.
+        base: W of it.
+        first: A.
+        second: B.
+        scale: s.
+    """
+
+    def __init__(self, lora: Linear, base: nn.Linear, first: Tensor, second: Tensor, scale: float) -> None:
         self.lora = lora
+        self.base = base
+        self.first, self.second, self.scale = first, second, scale
         self.weight: Tensor | None = None
 
     def __call__(self, inputs: Tensor, *args: Any, **kwargs: Any) -> Any:
-        lora = self.lora
         if self.weight is None or not torch.is_grad_enabled():
-            return type(lora).forward(lora, inputs, *args, **kwargs)
-        return F.linear(inputs, self.weight, lora.base_layer.bias)
+            return type(self.lora).forward(self.lora, inputs, *args, **kwargs)
+        return F.linear(inputs, self.weight, self.base.bias)
 
     def prepare(self) -> None:
         """Make W + s B A [out, in]: summed in fp32, then in the type in which products are computed."""
-        (name,) = self.lora.active_adapters
-        first, second = self.lora.lora_A[name].weight, self.lora.lora_B[name].weight
-        device = first.device.type
+        device = self.first.device.type
         with torch.autocast(device, enabled=False):
-            weight = torch.addmm(self.lora.base_layer.weight, second, first, alpha=self.lora.scaling[name])
+            weight = torch.addmm(self.base.weight, self.second, self.first, alpha=self.scale)
         half = torch.is_autocast_enabled(device)
         self.weight = weight.to(torch.get_autocast_dtype(device)) if half else weight
 
 
-def _is_narrow(module: nn.Module) -> bool:
-    """Whether a module is plain LoRA on a linear layer in fp32, narrow enough for its rank.
+def _narrow(lora: nn.Module) -> _Layer | None:
+    """What computes a layer with LoRA that is narrow enough for its rank; None for all others.
 
     For many tokens N, the factors cost 3 N r (in + out) multiplications a step, forward and backward, and the
-    gradient of the whole weight N in out; what does not grow with N is left out.
+    gradient of the whole weight N in out; what does not grow with N is left out. None also where a layer is
+    more than W and a product of two factors: a quantised W, dropout before A, a bias, DoRA (a "variant").
     """
-    if type(module) is not Linear or type(module.base_layer) is not nn.Linear:
-        return False
-    plain = not module.lora_variant and len(module.active_adapters) == 1  # DoRA is a variant
-    if not plain or module.base_layer.weight.dtype != torch.float32:
-        return False
-    (name,) = module.active_adapters
-    dropout = not isinstance(module.lora_dropout[name], nn.Identity)
-    if dropout or module.lora_bias[name] or module.lora_A[name].weight.dtype != torch.float32:
-        return False
-    into, out = module.in_features, module.out_features
-    return into * out < 3 * module.r[name] * (into + out)
+    if type(lora) is not Linear or lora.lora_variant:
+        return None
+    base: nn.Module = lora.get_base_layer()
+    names = list(lora.active_adapters)
+    if type(base) is not nn.Linear or len(names) != 1:
+        return None
+    first, second = lora.lora_A[names[0]], lora.lora_B[names[0]]
+    assert isinstance(first, nn.Linear)
+    assert isinstance(second, nn.Linear)
+    whole = {base.weight.dtype, first.weight.dtype, second.weight.dtype} == {torch.float32}
+    if not whole or second.bias is not None or not isinstance(lora.lora_dropout[names[0]], nn.Identity):
+        return None
+    out, into = base.weight.shape
+    if into * out >= 3 * lora.r[names[0]] * (into + out):
+        return None
+    return _Layer(lora, base, first.weight, second.weight, lora.scaling[names[0]])

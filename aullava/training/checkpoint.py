@@ -14,7 +14,8 @@ from torch import Tensor
 from aullava.evaluation.choice import Chosen
 from aullava.models.vlm import FaceLanguageModel
 from aullava.training.errors import RunError
-from aullava.training.run_folder import CHECKPOINTS, whole_file
+from aullava.training.run_folder import CHECKPOINTS
+from datamodules.whole_file import whole_file
 
 WEIGHTS = Path(CHECKPOINTS) / "last.safetensors"
 """Of the last step that was saved, below the folder of a run."""

@@ -6,13 +6,13 @@ import json
 import math
 import os
 import platform
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from aullava.training.errors import RunError
+from datamodules.whole_file import whole_file
 
 CHECKPOINTS = "checkpoints"
 """Folder of the weights and of all that a run goes on from, below its own."""
@@ -54,19 +54,6 @@ def new_run(runs: Path, experiment: str) -> Path:
         raise RunError(
             f"no run folder can be made in {home} ({error.strerror}): set runs_dir to another place"
         ) from None
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary name to write to: the file becomes `path` if all goes well, else it is removed."""
-    temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp{path.suffix}")
-    try:
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())  # the name must not reach the disk before the content
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import cv2
@@ -11,6 +10,7 @@ import numpy as np
 from datamodules.drawn_faces.actions import PAIRED, SINGLE, Actions
 from datamodules.drawn_faces.person import draw_person
 from datamodules.drawn_faces.scene import Scene, render
+from datamodules.whole_file import whole_file
 
 _AMOUNTS = (0.0, 0.5, 1.0)
 _COLUMNS = 5
@@ -62,11 +62,7 @@ def write_sheet(path: Path) -> None:
         OSError: it cannot be written there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     done, png = cv2.imencode(".png", cv2.cvtColor(contact_sheet(), cv2.COLOR_RGB2BGR))
     assert done
-    try:
-        temporary.write_bytes(png.tobytes())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as draft:
+        draft.write_bytes(png.tobytes())

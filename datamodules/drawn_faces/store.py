@@ -20,6 +20,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from datamodules.drawn_faces.scene import draw_face
+from datamodules.whole_file import whole_file
 
 Face = tuple[int, int]  # person, number of the face
 _CHUNK = 64
@@ -76,10 +77,9 @@ def ensure_store(path: Path, population: int, faces: Sequence[Face], size: int) 
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     jobs = [(population, faces[start : start + _CHUNK], size) for start in range(0, len(faces), _CHUNK)]
-    try:
-        rows = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(faces), size, size, 3))
+    with whole_file(path) as draft:
+        rows = np.lib.format.open_memmap(draft, "w+", np.uint8, (len(faces), size, size, 3))
         workers = min(
             len(jobs), os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count() or 1
         )
@@ -92,9 +92,6 @@ def ensure_store(path: Path, population: int, faces: Sequence[Face], size: int) 
                 rows[number * _CHUNK : number * _CHUNK + len(chunk)] = chunk
                 bar.update(len(chunk))
         rows.flush()
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def open_store(path: Path) -> npt.NDArray[np.uint8]:

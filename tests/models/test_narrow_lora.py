@@ -8,6 +8,7 @@ import pytest
 import torch
 from peft.tuners.lora import Linear
 
+from aullava.config.schema import OptimConfig
 from aullava.models.adapters import add_lora
 from aullava.models.llm import checkpoint_activations, load_llm
 from aullava.models.narrow_lora import NarrowLora
@@ -15,9 +16,10 @@ from aullava.models.projector import build_projector
 from aullava.models.vision import load_vision
 from aullava.models.vlm import FaceLanguageModel
 from aullava.text.batch import AUBatch
+from aullava.training.module import AULightningModule
 from datamodules.action_units import Scale
 from tests.checkpoints import LAYERS, TARGETS, WIDTH, Backbone, build_collator, faces, run, trained
-from tests.training.learning import PRESENCE, batch_of, loader, module_of, trainer_of
+from tests.training.learning import PRESENCE, batch_of, loader, trainer_of
 
 
 def _model(backbone: Backbone, r: int = 16, **more: Any) -> FaceLanguageModel:
@@ -25,7 +27,7 @@ def _model(backbone: Backbone, r: int = 16, **more: Any) -> FaceLanguageModel:
     vision, llm = load_vision(backbone.vision, -1), load_llm(backbone.llm)
     if more.pop("recomputed", False):
         checkpoint_activations(llm)
-    settings = {"dropout": 0.0, "targets": TARGETS} | more
+    settings: dict[str, Any] = {"dropout": 0.0, "targets": TARGETS} | more
     adapted = add_lora(llm, r, 8, **settings)
     return trained(FaceLanguageModel(vision, build_projector("linear", vision.dim, WIDTH), adapted)).train()
 
@@ -86,7 +88,7 @@ def test_several_steps_with_accumulated_gradients_lead_to_the_same_weights(backb
         for number, batch in enumerate(batches):
             loss = run(model, batch).loss
             assert loss is not None
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             if number % 2:
                 optimizer.step()
                 optimizer.zero_grad()
@@ -110,12 +112,20 @@ def test_wide_layers_and_other_adapters_stay_pefts(left: dict[str, Any], backbon
     assert _replaced(model) == 0
 
 
+class _Counted(AULightningModule):
+    """Notes at every step how many layers are replaced."""
+
+    counts: list[int]
+
+    def training_step(self, batch: AUBatch, batch_idx: int) -> torch.Tensor:
+        self.counts.append(_replaced(self.model))
+        return super().training_step(batch, batch_idx)
+
+
 def test_a_fit_takes_it_and_gives_it_back(backbone: Backbone) -> None:
-    module, counts = module_of(backbone, 2), []
-    module.model = _model(backbone)
-    learn = module.training_step
-    module.training_step = lambda *args: (counts.append(_replaced(module.model)), learn(*args))[1]  # type: ignore[method-assign]
+    module = _Counted(_model(backbone), build_collator(backbone), [PRESENCE], OptimConfig(), 2)
+    module.counts = []
     batch = batch_of(module, PRESENCE)
     trainer_of(2).fit(module, loader([batch, batch]))
-    assert counts == [LAYERS * len(TARGETS)] * 2
+    assert module.counts == [LAYERS * len(TARGETS)] * 2
     assert _replaced(module.model) == 0

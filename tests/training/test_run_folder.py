@@ -10,7 +10,8 @@ from typing import Any, Never
 import pytest
 
 from aullava.training.errors import RunError
-from aullava.training.run_folder import new_run, update_result, versions, whole_file, write_json, write_text
+from aullava.training.run_folder import new_run, update_result, versions, write_json, write_text
+from datamodules.whole_file import whole_file
 
 
 def test_runs_are_numbered_one_after_the_other(tmp_path: Path) -> None:
