@@ -88,13 +88,13 @@ def _narrow(lora: nn.Module) -> _Layer | None:
         return None
     base: nn.Module = lora.get_base_layer()
     names = list(lora.active_adapters)
-    if type(base) is not nn.Linear or len(names) != 1:
+    if not isinstance(base, nn.Linear) or len(names) != 1:
         return None
     first, second = lora.lora_A[names[0]], lora.lora_B[names[0]]
     assert isinstance(first, nn.Linear)
     assert isinstance(second, nn.Linear)
     whole = {base.weight.dtype, first.weight.dtype, second.weight.dtype} == {torch.float32}
-    if not whole or second.bias is not None or not isinstance(lora.lora_dropout[names[0]], nn.Identity):
+    if not whole or lora.lora_bias[names[0]] or not isinstance(lora.lora_dropout[names[0]], nn.Identity):
         return None
     out, into = base.weight.shape
     if into * out >= 3 * lora.r[names[0]] * (into + out):
