@@ -22,6 +22,7 @@ from types import FrameType
 from typing import Final
 
 from aullava.config.schema import StrategyConfig
+from datamodules.cores import usable_cores
 
 NOTES: Final = "AULLAVA_NOTES"
 """Environment variable: the folder in which each process leaves what it wants to be said."""
@@ -85,7 +86,7 @@ def _warn_of_crowding(count: int) -> None:
 
     On two cores, two processes of two threads each took 70 times as long to train as two of one.
     """
-    asked, cores = os.environ.get(THREADS, ""), len(os.sched_getaffinity(0))
+    asked, cores = os.environ.get(THREADS, ""), usable_cores()
     if asked.isdecimal() and int(asked) * count > max(cores, count):
         said = f"{THREADS}={asked} in each of {count} processes is more than the {cores} cores here"
         print(f"aullava: {said}, which can take many times as long: unset it", file=sys.stderr)
@@ -175,7 +176,7 @@ def _command(words: Sequence[str]) -> list[str]:
 
 def _environment(rank: int, count: int, port: int, notes: str, alive: int) -> dict[str, str]:
     """What the process of one rank finds; of the cores its share, unless the user has said otherwise."""
-    threads = {THREADS: max(1, len(os.sched_getaffinity(0)) // count)}
+    threads = {THREADS: max(1, usable_cores() // count)}
     where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, NOTES: notes, PARENT: alive}
     place = {"RANK": rank, "LOCAL_RANK": rank, "GROUP_RANK": 0, "WORLD_SIZE": count, **where}
     found = {**threads, **os.environ, **place}

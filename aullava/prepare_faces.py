@@ -6,8 +6,9 @@ from pathlib import Path
 
 from aullava.config.schema import DatasetConfig
 from aullava.dataset_originals import build_originals
+from datamodules.cores import usable_cores
 from datamodules.faces import FaceSettings
-from datamodules.prepare import QUALITY, Report, cores, prepare
+from datamodules.prepare import QUALITY, Report, prepare
 
 
 def prepare_faces(
@@ -24,7 +25,7 @@ def prepare_faces(
         workers: processes; None: one for each core.
     """
     module = build_originals(name, config)
-    return prepare(module, out, faces, QUALITY if quality is None else quality, workers or cores())
+    return prepare(module, out, faces, QUALITY if quality is None else quality, workers or usable_cores())
 
 
 def told(report: Report) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import fcntl
-import os
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -257,8 +256,3 @@ def _size(path: Path) -> int | None:
 
 def _short(reason: str) -> str:
     return reason.partition(":")[0]
-
-
-def cores() -> int:
-    """Cores that this process may use: what --workers is if it is not given."""
-    return len(os.sched_getaffinity(0))

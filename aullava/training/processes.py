@@ -24,6 +24,7 @@ from torch import distributed as dist
 
 from aullava.config.schema import StrategyConfig
 from aullava.training.errors import RunError
+from datamodules.cores import usable_cores
 
 Shared = TypeVar("Shared")
 
@@ -124,7 +125,7 @@ def threads_of(count: int) -> Iterator[None]:
     Never on more than there are cores for this process, unless it computes on more already.
     """
     own = torch.get_num_threads()
-    torch.set_num_threads(max(own, min(own * count, len(os.sched_getaffinity(0)))))
+    torch.set_num_threads(max(own, min(own * count, usable_cores())))
     try:
         yield
     finally:

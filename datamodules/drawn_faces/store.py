@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from datamodules.cores import usable_cores
 from datamodules.drawn_faces.scene import draw_face
 from datamodules.whole_file import whole_file
 
@@ -80,9 +81,7 @@ def ensure_store(path: Path, population: int, faces: Sequence[Face], size: int) 
     jobs = [(population, faces[start : start + _CHUNK], size) for start in range(0, len(faces), _CHUNK)]
     with whole_file(path) as draft:
         rows = np.lib.format.open_memmap(draft, "w+", np.uint8, (len(faces), size, size, 3))
-        workers = min(
-            len(jobs), os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count() or 1
-        )
+        workers = min(len(jobs), usable_cores())
         with (
             _one_thread_each(),
             ProcessPoolExecutor(workers, get_context("spawn")) as pool,
