@@ -92,7 +92,7 @@ def kept_answers(run: Path, folder: str) -> dict[str, AnswerTable]:
         ResultError: a file is damaged.
     """
     files = sorted((run / FOLDER / folder).glob("*.parquet"))
-    return {path.stem: AnswerTable.read(path) for path in files if ".tmp" not in path.name}
+    return {path.stem: AnswerTable.read(path) for path in files}
 
 
 def is_tested(run: Path) -> bool:

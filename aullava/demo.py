@@ -112,8 +112,10 @@ def _one_face(run: Path, data: Mixture) -> None:
     row = rows[min(7, len(rows) - 1)]
     face = run / "demo" / "face.png"
     face.parent.mkdir(parents=True, exist_ok=True)
+    done, png = cv2.imencode(".png", cv2.cvtColor(member.sample(row).image, cv2.COLOR_RGB2BGR))
+    assert done
     with whole_file(face) as draft:
-        cv2.imwrite(str(draft), cv2.cvtColor(member.sample(row).image, cv2.COLOR_RGB2BGR))
+        draft.write_bytes(png.tobytes())
     print(f"\nOne face of a held-out person ({member.index.sample_ids[row]}), asked in every format:")
     predict(run, [str(face)], Wanted())
     predict(run, [str(face)], Wanted(out=face.parent, overlays=True))

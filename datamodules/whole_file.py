@@ -13,8 +13,11 @@ _DRAFT: Final = ".tmp"
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary name to write to: the file becomes `path` if all goes well, else it is removed."""
-    temporary = path.with_name(f"{path.stem}.{os.getpid()}{_DRAFT}{path.suffix}")
+    """A temporary name to write to: the file becomes `path` if all goes well, else it is removed.
+
+    The name has another ending than the path's, so that nobody takes a draft for one of the finished files.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}{_DRAFT}")
     try:
         yield temporary
         with temporary.open("rb") as written:
@@ -26,4 +29,4 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 def is_draft(path: Path) -> bool:
     """Whether a file has a temporary name, left behind by a process that was killed."""
-    return _DRAFT in path.suffixes
+    return path.suffix == _DRAFT

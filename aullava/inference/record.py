@@ -59,7 +59,7 @@ class Record:
             name = f"{picture.number:04d}_{Path(picture.file).stem}.png"
             if drawn is not None:
                 with whole_file(self.cards / name) as drawing:
-                    Image.fromarray(drawn).save(drawing)
+                    Image.fromarray(drawn).save(drawing, "PNG")
         row = Row.of(prediction, self.questions, self.expectation)
         self.table.write(self.columns.cells(prediction, row))
         self.answered += not prediction.reason

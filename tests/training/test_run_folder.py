@@ -11,7 +11,7 @@ import pytest
 
 from aullava.training.errors import RunError
 from aullava.training.run_folder import new_run, update_result, versions, write_json, write_text
-from datamodules.whole_file import whole_file
+from datamodules.whole_file import is_draft, whole_file
 
 
 def test_runs_are_numbered_one_after_the_other(tmp_path: Path) -> None:
@@ -110,7 +110,8 @@ def test_a_write_that_fails_leaves_what_was_there(
 def test_a_half_written_file_is_never_seen_under_its_name(tmp_path: Path) -> None:
     with whole_file(tmp_path / "face.png") as temporary:
         temporary.write_text("half")
-        assert temporary.suffix == ".png"  # picture libraries choose the format by it
+        assert is_draft(temporary)
+        assert not list(tmp_path.glob("*.png"))  # nobody takes it for a finished picture
         assert not (tmp_path / "face.png").exists()
         temporary.write_text("whole")
     assert [path.name for path in tmp_path.iterdir()] == ["face.png"]
