@@ -40,6 +40,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "datamodules.action_units",
         "datamodules.sample",
         "datamodules.errors",
+        "datamodules.cores",
+        "datamodules.whole_file",
     ),
     "aullava.export": ("aullava.models", "aullava.text"),
 }

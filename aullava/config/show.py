@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +14,6 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from aullava.config.load import Resolved
-from datamodules.whole_file import whole_file
 
 # Longer values push their own comment, not everyone's.
 WIDEST_COLUMN = 48
@@ -38,8 +38,12 @@ def save(resolved: Resolved, path: str | Path) -> Path:
         `path`; `resolve(path)` gives the same config on any machine with the same datasets.
     """
     target = Path(path)
-    with whole_file(target) as draft:
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
         draft.write_text(render(resolved), encoding="utf-8")
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
     return target
 
 
