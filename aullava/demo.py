@@ -11,8 +11,6 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import cv2
-
 from aullava.baselines import MEAN, PRESENT, PROBE, ZERO
 from aullava.build import build_data
 from aullava.config.fragments import EXPERIMENTS
@@ -25,8 +23,8 @@ from aullava.prediction import Wanted, predict
 from aullava.training.run_folder import update_result
 from aullava.vocabulary import vocabulary
 from datamodules.action_units import Scale
+from datamodules.images import write_png
 from datamodules.mixture import Mixture
-from datamodules.whole_file import whole_file
 
 METRICS: Mapping[Scale, tuple[str, ...]] = {
     Scale.PRESENCE: ("f1",),
@@ -112,10 +110,7 @@ def _one_face(run: Path, data: Mixture) -> None:
     row = rows[min(7, len(rows) - 1)]
     face = run / "demo" / "face.png"
     face.parent.mkdir(parents=True, exist_ok=True)
-    done, png = cv2.imencode(".png", cv2.cvtColor(member.sample(row).image, cv2.COLOR_RGB2BGR))
-    assert done
-    with whole_file(face) as draft:
-        draft.write_bytes(png.tobytes())
+    write_png(face, member.sample(row).image)
     print(f"\nOne face of a held-out person ({member.index.sample_ids[row]}), asked in every format:")
     predict(run, [str(face)], Wanted())
     predict(run, [str(face)], Wanted(out=face.parent, overlays=True))

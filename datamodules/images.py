@@ -1,4 +1,4 @@
-"""Reading a user's picture files: checked before they are decoded, one named error for whatever is wrong."""
+"""Picture files: a user's are checked before they are decoded, ours are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from datamodules.errors import BrokenImageError, DatasetError
+from datamodules.whole_file import whole_file
 
 MAX_SIDE = 10_000
 """Largest side in pixels that is decoded; a larger picture is a mistake or an attack (decompression bomb)."""
@@ -67,3 +68,17 @@ def read_image(path: Path, content: IO[bytes] | None = None) -> npt.NDArray[np.u
         raise BrokenImageError.of(path, f"more than {MAX_SIDE} pixels a side") from None
     except _DAMAGED as error:
         raise BrokenImageError.of(path, str(error).partition("\n")[0]) from None
+
+
+def write_png(path: Path, image: npt.NDArray[np.uint8]) -> None:
+    """Write a picture as a PNG, whole or not at all.
+
+    Args:
+        path: of the file, in a folder that is there.
+        image: RGB uint8 [H, W, 3].
+
+    Raises:
+        OSError: it cannot be written there.
+    """
+    with whole_file(path) as draft:
+        Image.fromarray(image).save(draft, "PNG")

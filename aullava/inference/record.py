@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image
-
 from aullava.inference.overlay import card
 from aullava.inference.predictor import Prediction
 from aullava.inference.questions import Question
 from aullava.inference.table import Columns, Row, TableFile
-from datamodules.whole_file import whole_file
+from datamodules.images import write_png
 
 
 class Record:
@@ -58,8 +56,7 @@ class Record:
             drawn = card(prediction)
             name = f"{picture.number:04d}_{Path(picture.file).stem}.png"
             if drawn is not None:
-                with whole_file(self.cards / name) as drawing:
-                    Image.fromarray(drawn).save(drawing, "PNG")
+                write_png(self.cards / name, drawn)
         row = Row.of(prediction, self.questions, self.expectation)
         self.table.write(self.columns.cells(prediction, row))
         self.answered += not prediction.reason

@@ -10,7 +10,7 @@ import numpy as np
 from datamodules.drawn_faces.actions import PAIRED, SINGLE, Actions
 from datamodules.drawn_faces.person import draw_person
 from datamodules.drawn_faces.scene import Scene, render
-from datamodules.whole_file import whole_file
+from datamodules.images import write_png
 
 _AMOUNTS = (0.0, 0.5, 1.0)
 _COLUMNS = 5
@@ -62,7 +62,4 @@ def write_sheet(path: Path) -> None:
         OSError: it cannot be written there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    done, png = cv2.imencode(".png", cv2.cvtColor(contact_sheet(), cv2.COLOR_RGB2BGR))
-    assert done
-    with whole_file(path) as draft:
-        draft.write_bytes(png.tobytes())
+    write_png(path, contact_sheet())
