@@ -106,15 +106,7 @@ class _Step:
     def _loss(self, batch: AUBatch) -> Tensor:
         mixed = nullcontext() if self.mixed is None else torch.autocast(self.device.type, self.mixed)
         with mixed:
-            loss = self.parts.module.model(
-                batch.pixel_values,
-                batch.input_ids,
-                batch.image_mask,
-                batch.attention_mask,
-                batch.labels,
-                batch.pictures,
-                batch.branches,
-            ).loss
+            loss = self.parts.module.model(**batch.inputs()).loss
         assert isinstance(loss, Tensor)
         return loss
 

@@ -36,14 +36,7 @@ def seconds(model: FaceLanguageModel, optimizer: torch.optim.Optimizer, batch: A
     """Processor time of one step."""
     began = time.process_time()
     with torch.autocast("cpu", torch.bfloat16):
-        output = model(
-            batch.pixel_values,
-            batch.input_ids,
-            batch.image_mask,
-            batch.attention_mask,
-            batch.labels,
-            batch.pictures,
-        )
+        output = model(**batch.inputs())
     assert output.loss is not None
     optimizer.zero_grad()
     output.loss.backward()

@@ -55,13 +55,19 @@ def test_the_batch_shrinks_and_the_step_keeps_its_images(
     assert not saved.trainer.find_batch_size
 
 
-def test_memory_is_measured_and_nothing_else_changes(tmp_path: Path) -> None:
-    words = ["data.batch_size=2", "trainer.accumulate=2"]
+@pytest.mark.parametrize("answer", ["false", "true"])
+def test_memory_is_measured_and_nothing_else_changes(answer: str, tmp_path: Path) -> None:
+    kind = f"answer.independent={answer}"
+    words = [kind, "data.batch_size=2", "trainer.accumulate=2"]
     assert main(["fit", *_words(tmp_path, "trainer.find_batch_size=true", *words)]) == 0
     found = resolve(tmp_path / "runs" / "demo" / "1" / "config.yaml", (), vocabulary()).config
     assert found.data.batch_size * found.trainer.accumulate == 4
     assert found.data.batch_size == 4  # four drawn faces and a tiny model fit anywhere
-    same = [f"data.batch_size={found.data.batch_size}", f"trainer.accumulate={found.trainer.accumulate}"]
+    same = [
+        kind,
+        f"data.batch_size={found.data.batch_size}",
+        f"trainer.accumulate={found.trainer.accumulate}",
+    ]
     assert main(["fit", *_words(tmp_path, *same)]) == 0
     first, second = (tmp_path / "runs" / "demo" / name / "checkpoints" for name in ("1", "2"))
     weights = [(folder / "last.safetensors").read_bytes() for folder in (first, second)]

@@ -88,3 +88,15 @@ class AUBatch(PromptBatch):
         """The batch of `questions`, whose rows hold their answers already, with the supervised ids."""
         shared = {field.name: getattr(questions, field.name) for field in fields(questions)}
         return cls(**shared, labels=labels, pictures=pictures, branches=branches)
+
+    def inputs(self) -> dict[str, Tensor | None]:
+        """What a model learns from, by the names of the arguments of its forward pass."""
+        return {
+            "pixel_values": self.pixel_values,
+            "input_ids": self.input_ids,
+            "image_mask": self.image_mask,
+            "attention_mask": self.attention_mask,
+            "labels": self.labels,
+            "pictures": self.pictures,
+            "branches": self.branches,
+        }

@@ -122,6 +122,7 @@ class AULightningModule(LightningModule):
         drop_halves(self.model)
         if self._narrow is not None:
             self._narrow.undo()
+            self._narrow = None
 
     def training_step(self, batch: AUBatch, batch_idx: int) -> Tensor:
         """Cross-entropy of the answers of one batch, a mean over the tokens of all processes.
@@ -129,16 +130,8 @@ class AULightningModule(LightningModule):
         Strategies average gradients over processes. A process with more tokens than others must count for
         more, so its loss is scaled by its share of all tokens, times the processes.
         """
-        output = self.model(
-            batch.pixel_values,
-            batch.input_ids,
-            batch.image_mask,
-            batch.attention_mask,
-            batch.labels,
-            batch.pictures,
-            None if self.kept is None else self.kept.of(batch),
-            batch.branches,
-        )
+        features = None if self.kept is None else self.kept.of(batch)
+        output = self.model(**batch.inputs(), features=features)
         assert output.loss is not None
         assert output.losses is not None
         formats = tuple(dict.fromkeys(batch.scales))  # the same in all processes: they draw from one dataset

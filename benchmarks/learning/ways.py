@@ -153,14 +153,7 @@ class Ours:
     def loss(self, samples: Sequence[AUSample]) -> Tensor:
         """The loss of one batch."""
         batch = self._collate(samples)
-        output = self.model(
-            batch.pixel_values,
-            batch.input_ids,
-            batch.image_mask,
-            batch.attention_mask,
-            batch.labels,
-            batch.pictures,
-        )
+        output = self.model(**batch.inputs())
         assert output.loss is not None
         return output.loss
 
