@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from aullava.config.load import resolve
-from aullava.demo import METRICS, score_rows
 from aullava.evaluation.tables import text_table
 from aullava.jobs import refuse_unfinished, score
 from aullava.parts import ready_data
+from aullava.score_tables import METRICS, score_rows
 from aullava.training.processes import joined
 from aullava.training.run_folder import known_result, update_result
 from aullava.vocabulary import vocabulary

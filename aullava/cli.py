@@ -150,7 +150,7 @@ def _score(arguments: argparse.Namespace, split: Literal["val", "test"]) -> int:
         return 0
     from aullava.jobs import evaluate
 
-    _print_scores(evaluate(arguments.run, split, arguments.overrides))
+    print(evaluate(arguments.run, split, arguments.overrides), end="")
     return 0
 
 
@@ -356,10 +356,3 @@ def _unit(word: str) -> str:
     if code not in codes():
         raise UsageError(f"there is no Action Unit '{word.strip()}', {hint(code, codes())}")
     return code
-
-
-def _print_scores(scores: Mapping[str, float]) -> None:
-    width = max(map(len, scores), default=0)
-    for key, value in scores.items():
-        counted = not {"support", "positives"}.isdisjoint(key.split("/"))
-        print(f"{key:<{width}}  {value:.{0 if counted else 4}f}")

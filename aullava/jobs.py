@@ -33,6 +33,7 @@ from aullava.models.vision import ImagePreprocessor
 from aullava.parts import fresh_parts, ready_data
 from aullava.probe_files import KeptProbes, save_probes
 from aullava.resumption import for_this_world, refuse_another_run
+from aullava.score_tables import score_tables
 from aullava.training.callbacks.checkpoints import choose
 from aullava.training.callbacks.go_on import GoOn
 from aullava.training.callbacks.hparams import log_final
@@ -135,7 +136,7 @@ def resume(run: Path, overrides: Sequence[str] = ()) -> Path:
     return _finished(run, data, module, declared, processes, snapshot.seconds + time.monotonic() - started)
 
 
-def evaluate(run: Path, split: Literal["val", "test"], overrides: Sequence[str] = ()) -> dict[str, float]:
+def evaluate(run: Path, split: Literal["val", "test"], overrides: Sequence[str] = ()) -> str:
     """Score the weights of a run on its validation or test people; the scores join the run's result.json.
 
     Args:
@@ -144,7 +145,8 @@ def evaluate(run: Path, split: Literal["val", "test"], overrides: Sequence[str] 
         overrides: changes of the run's config, as on the command line.
 
     Returns:
-        Flat names such as ``test/synthetic_bp4d/f1_macro`` to values, baselines among them for a test.
+        What is printed: tables per Action Unit, for a test beside the baselines; nothing in a process that
+        does not write.
 
     Raises:
         RunError: there is no fitted run to test, it has no weights, or others are asked for.
@@ -159,7 +161,7 @@ def evaluate(run: Path, split: Literal["val", "test"], overrides: Sequence[str] 
         module = score(config, run, data, split)
     scores = dict(module.scores)
     if not processes.writes:
-        return scores
+        return ""
     if split == "val":
         keep_validation(run, module.rows, data)
     else:
@@ -173,7 +175,7 @@ def evaluate(run: Path, split: Literal["val", "test"], overrides: Sequence[str] 
         save_probes(run, baselines.probes)
     update_result(run, scores)
     keep_findings(data, run)
-    return scores
+    return score_tables(run, data, scores, split)
 
 
 def refuse_unfinished(run: Path) -> None:

@@ -176,5 +176,5 @@ def test_scoring_writes_the_result_only(run: Path, capsys: pytest.CaptureFixture
     after = contents(run)
     # Fewer faces than before: neither the answers nor the calibration are replaced.
     assert {name for name in after if after[name] != before.get(name)} <= {"result.json"}
-    printed = dict(line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("val/"))
-    assert printed["val/synthetic_bp4d/support/AU1"] == "1"
+    assert "\nsynthetic_bp4d: presence, 1 faces of 1 validation people\n" in capsys.readouterr().out
+    assert _result(run)["val/synthetic_bp4d/support/AU1"] == 1
