@@ -45,8 +45,8 @@ def score_tables(run: Path, data: Mixture, scores: Mapping[str, float], split: L
     """
     said = "".join(_tables(member, scores, split) for member in data.members)
     kept = sum("/" in name for name in known_result(run))
-    page = f"aullava report {shlex.quote(str(run))}"
-    return f"{said}\n{kept} scores in {run / RESULT}; `{page}` makes a page of them\n"
+    page = f"; `aullava report {shlex.quote(str(run))}` makes a page of them" if split == "test" else ""
+    return f"{said}\n{kept} scores in {run / RESULT}{page}\n"
 
 
 def _tables(member: AUDataModule, scores: Mapping[str, float], split: Literal["val", "test"]) -> str:
