@@ -161,7 +161,7 @@ def _is_calibrated(table: AnswerTable) -> bool:
 
 def _table(rows: Rows, member: AUDataModule, part: Part) -> AnswerTable:
     keys, answers, labels, probabilities = (one.cpu().numpy() for one in rows)
-    limit = member.loading.val_samples if part == "val" else member.loading.test_samples
+    limit = member.loading.limit(part)
     index, asked = member.index, np.asarray(member.rows(part, limit))
     if not len(asked):
         raise ResultError(f"dataset '{member.name}' has nobody in its {part} part: take another fold")

@@ -22,6 +22,7 @@ METRICS: Final[Mapping[Scale, tuple[str, ...]]] = {
 }
 """What is shown of each format; a result has more."""
 MODEL: Final = "AU-LLaVA"
+OWN: Final[Mapping[str, str]] = {MODEL: "test"}
 BASELINES: Final[Mapping[str, str]] = {
     PROBE: "linear probe",
     PRESENT: "always present",
@@ -50,8 +51,8 @@ def score_tables(run: Path, data: Mixture, scores: Mapping[str, float], split: L
 
 
 def _tables(member: AUDataModule, scores: Mapping[str, float], split: Literal["val", "test"]) -> str:
-    limit = member.loading.val_samples if split == "val" else member.loading.test_samples
-    faces, people = len(member.rows(split, limit)), len(member.split.part(split))
+    faces = len(member.rows(split, member.loading.limit(split)))
+    people = len(member.split.part(split))
     scale = member.coded_scale()
     counted = f" (F1: {PRESENT_FROM[scale]:g} and above)" if scale is Scale.LEVEL else ""
     said = f"\n{member.name}: {scale.value}{counted}, {faces} faces of {people} {PEOPLE[split]} people\n"
@@ -62,7 +63,7 @@ def _tables(member: AUDataModule, scores: Mapping[str, float], split: Literal["v
 
 
 def score_rows(
-    scores: Mapping[str, float], dataset: str, metric: str, own: Mapping[str, str] | None = None
+    scores: Mapping[str, float], dataset: str, metric: str, own: Mapping[str, str] = OWN
 ) -> dict[str, dict[str, float]]:
     """The rows of one table: the model first, then the baselines, of each what has this metric.
 
@@ -70,9 +71,9 @@ def score_rows(
         scores: flat names to values.
         dataset: registered name.
         metric: f1, mae or pcc.
-        own: title -> what the names of the model's own scores begin with; None: its test.
+        own: title -> what the names of the model's own scores begin with.
     """
-    wanted = {title: f"{kind}/{dataset}/" for title, kind in (own or {MODEL: "test"}).items()}
+    wanted = {title: f"{kind}/{dataset}/" for title, kind in own.items()}
     wanted |= {title: f"baseline/{name}/{dataset}/" for name, title in BASELINES.items()}
     rows = {title: _below(scores, prefix) for title, prefix in wanted.items()}
     return {title: found for title, found in rows.items() if f"{metric}_macro" in found}

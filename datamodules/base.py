@@ -323,6 +323,5 @@ class AUDataModule(LightningDataModule):
         With several processes (known from the trainer) each evaluates a block of its own, filled up to the
         same length with faces that are marked as padding.
         """
-        limit = self.loading.val_samples if part == "val" else self.loading.test_samples
-        rows = self.rows(part, limit)
+        rows = self.rows(part, self.loading.limit(part))
         return block_loader(self, rows, self.loading, self._collate_eval, trainer or self.trainer)

@@ -66,6 +66,10 @@ class LoaderSettings:
     val_samples: int | None = None
     test_samples: int | None = None
 
+    def limit(self, part: str) -> int | None:
+        """How many samples of ``val`` or ``test`` are scored; None: all."""
+        return self.val_samples if part == "val" else self.test_samples
+
 
 @dataclass(frozen=True, slots=True)
 class MixtureSettings:
