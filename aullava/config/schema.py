@@ -196,6 +196,22 @@ class AdapterConfig:
 
 
 @dataclass
+class LossWeightConfig:
+    """What the loss of each answer format is multiplied by; ``train/loss`` is logged without it.
+
+    A batch is of one dataset, and AdamW divides the gradients of all of them by one mean size, so the format
+    with the smallest gradients learns slowest. A weight evens that out and takes no batches from the others.
+    """
+
+    presence: float = number(1.0, above=0)
+    """Of present or absent."""
+    level: float = number(1.0, above=0)
+    """Of levels 0 to 5."""
+    intensity: float = number(1.0, above=0)
+    """Of intensities in [0, 1]."""
+
+
+@dataclass
 class OptimConfig:
     """AdamW with a linear warm-up and a cosine decay."""
 
@@ -211,6 +227,7 @@ class OptimConfig:
     """Where the cosine ends, as a share of the peak."""
     clip: float = number(1.0, low=0)
     """Largest gradient norm, larger ones are scaled down to it; 0: no clipping."""
+    loss_weight: LossWeightConfig = field(default_factory=LossWeightConfig)
 
 
 @dataclass

@@ -37,7 +37,7 @@ class Output:
         loss: mean cross-entropy over the supervised tokens, a scalar; None without labels.
         logits: without labels [B, T, V]; with labels [K, V], for the K positions whose next token is
             supervised, row by row.
-        losses: of each of the K positions, detached, for the record; None without labels.
+        losses: of each of the K positions, whose mean that is; None without labels.
     """
 
     loss: Tensor | None
@@ -145,7 +145,7 @@ class FaceLanguageModel(AnswerPasses):
             embeddings = self.embed(tokens, ids, image_mask, pictures)
             logits = self._logits(embeddings, self._reading(attention_mask, branches), keep)
         losses = F.cross_entropy(logits.float(), following[keep], reduction="none")
-        return Output(losses.mean(), logits, losses.detach())
+        return Output(losses.mean(), logits, losses)
 
     def folds(self) -> bool:
         """Whether all questions about a picture stand in one sequence; the language model is asked once."""

@@ -125,22 +125,23 @@ class AULightningModule(LightningModule):
             self._narrow = None
 
     def training_step(self, batch: AUBatch, batch_idx: int) -> Tensor:
-        """Cross-entropy of the answers of one batch, a mean over the tokens of all processes.
+        """Cross-entropy of one batch's answers by their format's weight, a mean over all processes' tokens.
 
         Strategies average gradients over processes. A process with more tokens than others must count for
         more, so its loss is scaled by its share of all tokens, times the processes.
         """
         features = None if self.kept is None else self.kept.of(batch)
         output = self.model(**batch.inputs(), features=features)
-        assert output.loss is not None
         assert output.losses is not None
         formats = tuple(dict.fromkeys(batch.scales))  # the same in all processes: they draw from one dataset
-        sums = total(loss_by_format(output.losses, batch, formats))
+        mine = loss_by_format(output.losses, batch, formats)
+        sums = total(mine.detach())
         for scale, (loss, tokens) in zip(formats, sums, strict=True):
             self.log(f"train/loss/{scale}", loss / tokens)
         loss, tokens = sums.sum(0)
         self.log("train/loss", loss / tokens, prog_bar=True)
-        share: Tensor = output.loss * (len(output.losses) * self.trainer.world_size / tokens)
+        weights = mine.new_tensor([getattr(self.optim.loss_weight, scale) for scale in formats])
+        share: Tensor = (mine[:, 0] * weights).sum() * (self.trainer.world_size / tokens)
         return share
 
     def on_validation_start(self) -> None:

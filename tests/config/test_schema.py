@@ -55,9 +55,10 @@ def test_the_words_of_the_text_room_are_its_enums() -> None:
 
 
 def test_the_formats_are_the_scales_of_the_datasets() -> None:
-    from aullava.config.schema import DatasetConfig
+    from aullava.config.schema import DatasetConfig, LossWeightConfig
     from datamodules.action_units import Scale
 
+    assert {field.name for field in fields(LossWeightConfig)} == set(Scale)
     (formats,) = [limits for path, _, limits in walk(DatasetConfig()) if path == ("formats",)]
     assert set(formats.words) == set(Scale)
     assert formats.complaint(["level", "presense"]) == "has no choice 'presense', did you mean 'presence'?"

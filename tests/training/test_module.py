@@ -9,6 +9,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from aullava.config.schema import LossWeightConfig
 from aullava.models.vlm import FaceLanguageModel
 from aullava.text.answer import Answer
 from aullava.text.batch import UNSUPERVISED
@@ -109,6 +110,39 @@ def test_losses_of_formats_in_one_batch_are_those_of_each_alone(backbone: Backbo
         alone = collate([sample for sample in samples if sample.scale is scale])
         assert int(tokens) == int((alone.labels != UNSUPERVISED).sum())
         torch.testing.assert_close(loss / tokens, run(model, alone).loss, rtol=0, atol=1e-5)
+
+
+def test_weights_multiply_the_loss_of_their_format_and_not_the_record(
+    backbone: Backbone, tmp_path: Path
+) -> None:
+    module, watch = module_of(backbone, 1), Watch()
+    module.optim.loss_weight = LossWeightConfig(presence=0.5, intensity=3.0)
+    samples = [*several(2, "AU1 AU2", Scale.PRESENCE), *several(2, "AU12 AU4 AU9", Scale.INTENSITY)]
+    batch = module.collator(samples)
+    before = run(module.model, batch)
+    assert before.loss is not None
+    assert before.losses is not None
+    sums = loss_by_format(before.losses, batch, (Scale.PRESENCE, Scale.INTENSITY))
+    (presence, first), (intensity, second) = sums.tolist()
+
+    trainer_of(1, [watch], tmp_path).fit(module, train_dataloaders=loader([batch]))
+    assert watch.losses == pytest.approx([(0.5 * presence + 3.0 * intensity) / (first + second)], rel=1e-5)
+    events = events_of(tmp_path)
+    assert events.Scalars("train/loss")[0].value == pytest.approx(before.loss.item(), rel=1e-5)
+    assert events.Scalars("train/loss/presence")[0].value == pytest.approx(presence / first, rel=1e-5)
+    assert events.Scalars("train/loss/intensity")[0].value == pytest.approx(intensity / second, rel=1e-5)
+
+
+def test_the_gradient_grows_as_its_format_weighs(backbone: Backbone) -> None:
+    gradients: list[dict[str, float]] = []
+    for weight in (1.0, 3.0):
+        torch.manual_seed(1)
+        module, watch = module_of(backbone, 1), Watch()
+        module.optim.loss_weight = LossWeightConfig(intensity=weight)
+        trainer_of(1, [watch]).fit(module, train_dataloaders=loader([batch_of(module, INTENSITY)]))
+        gradients.append(watch.gradients)
+    assert any(gradients[0].values())
+    assert gradients[1] == pytest.approx({name: 3 * size for name, size in gradients[0].items()}, rel=1e-4)
 
 
 def test_validation_scores_each_dataset_under_its_own_name(backbone: Backbone, tmp_path: Path) -> None:
