@@ -40,6 +40,15 @@ def test_a_dataset_more_or_less_is_named() -> None:
     config = _config()
     fewer = replace(config, data=replace(config.data, datasets={}))
     assert any(key.startswith("data.datasets.synthetic_bp4d.") for key in changes(flat(config), fewer))
+    assert any(key.startswith("data.datasets.synthetic_bp4d.") for key in changes(flat(fewer), config))
+
+
+def test_a_run_of_before_a_key_goes_on_with_its_default_only() -> None:
+    before = flat(_config())
+    older = {key: value for key, value in before.items() if not key.startswith("optim.loss_weight.")}
+    assert len(older) == len(before) - 3
+    assert changes(older, _config()) == {}
+    assert changes(older, _config("optim.loss_weight.level=2")) == {"optim.loss_weight.level": (1.0, 2.0)}
 
 
 @pytest.mark.parametrize(("size", "batch"), [(1, 8), (2, 4), (4, 2), (8, 1)])

@@ -40,13 +40,15 @@ def changes(before: Mapping[str, Any], config: Config) -> dict[str, tuple[Any, A
     """The keys by which a run would no longer be the one that was saved.
 
     Args:
-        before: `flat` of the config that the run was saved with.
+        before: `flat` of the config that the run was saved with. What it lacks because the schema had no such
+            key yet counts as the default, which is how such a run learned.
         config: what it would go on with.
 
     Returns:
         Dotted key -> what it was and what it would be, None where there is no such key.
     """
     now = flat(config)
+    before = {key: value for key, value in flat(Config()).items() if key in now} | dict(before)
     keys = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
     fixed = [key for key in keys if not any(fnmatchcase(key, pattern) for pattern in MAY_CHANGE)]
     return {key: (before.get(key), now.get(key)) for key in fixed}

@@ -200,7 +200,8 @@ class LossWeightConfig:
     """What the loss of each answer format is multiplied by; ``train/loss`` is logged without it.
 
     A batch is of one dataset, and AdamW divides the gradients of all of them by one mean size, so the format
-    with the smallest gradients learns slowest. A weight evens that out and takes no batches from the others.
+    with the smallest gradients learns slowest. A weight gives it larger steps, and the others smaller ones: a
+    factor that all have in common AdamW undoes, so only ratios count. Gradients are clipped afterwards.
     """
 
     presence: float = number(1.0, above=0)

@@ -37,7 +37,7 @@ class Output:
         loss: mean cross-entropy over the supervised tokens, a scalar; None without labels.
         logits: without labels [B, T, V]; with labels [K, V], for the K positions whose next token is
             supervised, row by row.
-        losses: of each of the K positions, whose mean that is; None without labels.
+        losses: of each of the K positions, `loss` is their mean; None without labels.
     """
 
     loss: Tensor | None

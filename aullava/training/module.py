@@ -61,7 +61,7 @@ class AULightningModule(LightningModule):
         model: vision encoder, projector, language model.
         collator: writes the questions.
         datasets: what is asked of each dataset, in the order of the evaluation loaders.
-        optim: learning rates, warm-up, decay.
+        optim: learning rates, warm-up, decay, weights of the formats' losses.
         max_steps: optimiser steps of the run, for the schedule.
         decoder: writes the answers that are scored; None: the reference.
         expectation: whether intensities are scored by their expectation instead of the number written.
@@ -125,7 +125,7 @@ class AULightningModule(LightningModule):
             self._narrow = None
 
     def training_step(self, batch: AUBatch, batch_idx: int) -> Tensor:
-        """Cross-entropy of one batch's answers by their format's weight, a mean over all processes' tokens.
+        """Cross-entropy of one batch's answers, times their format's weight, by the tokens of all processes.
 
         Strategies average gradients over processes. A process with more tokens than others must count for
         more, so its loss is scaled by its share of all tokens, times the processes.
@@ -134,14 +134,14 @@ class AULightningModule(LightningModule):
         output = self.model(**batch.inputs(), features=features)
         assert output.losses is not None
         formats = tuple(dict.fromkeys(batch.scales))  # the same in all processes: they draw from one dataset
-        mine = loss_by_format(output.losses, batch, formats)
-        sums = total(mine.detach())
+        own = loss_by_format(output.losses, batch, formats)
+        sums = total(own.detach())
         for scale, (loss, tokens) in zip(formats, sums, strict=True):
             self.log(f"train/loss/{scale}", loss / tokens)
         loss, tokens = sums.sum(0)
         self.log("train/loss", loss / tokens, prog_bar=True)
-        weights = mine.new_tensor([getattr(self.optim.loss_weight, scale) for scale in formats])
-        share: Tensor = (mine[:, 0] * weights).sum() * (self.trainer.world_size / tokens)
+        weights = own.new_tensor([getattr(self.optim.loss_weight, scale) for scale in formats])
+        share: Tensor = (own[:, 0] * weights).sum() * (self.trainer.world_size / tokens)
         return share
 
     def on_validation_start(self) -> None:

@@ -158,6 +158,7 @@ def train(work: Path, scenario: Scenario, rank: int = 0, size: int = 1) -> dict[
     """Train and say what happened."""
     torch.manual_seed(3)
     module = module_of(Backbone(str(work / "vision"), str(work / "llm")), STEPS)
+    module.optim.loss_weight.level = 3.0
     watch = Watch()
     guards: list[Callback] = [] if scenario.strategy == "fsdp" else [GradientCoverage()]
     beside = [*guards, FiniteSteps(), watch]
